@@ -1,0 +1,201 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// weir is the binary under test, built once.
+var weir string
+
+func TestMain(m *testing.M) {
+	if boot := os.Getenv("BENCH_FUNCTION_BOOTS"); boot != "" {
+		serveFunction(boot)
+	}
+	dir, err := os.MkdirTemp("", "weir-bench-")
+	if err != nil {
+		panic(err)
+	}
+	weir = filepath.Join(dir, "weir")
+	build := exec.Command("go", "build", "-o", weir, "..")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("%v\n%s", err, out))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// serveFunction is this binary as a function: it boots for a while, notes the
+// moment at which it listens, and tells it with every answer.
+func serveFunction(boot string) {
+	d, err := time.ParseDuration(boot)
+	if err != nil {
+		panic(err)
+	}
+	time.Sleep(d)
+	var listens int64 // written once, before the first call
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Listens", strconv.FormatInt(listens, 10))
+		_, _ = io.WriteString(w, "hello\n")
+	})
+	var ln net.Listener
+	if os.Getenv("LISTEN_FDS") == "1" {
+		ln, err = net.FileListener(os.NewFile(3, "socket"))
+	} else {
+		ln, err = net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	}
+	if err != nil {
+		panic(err)
+	}
+	listens = time.Now().UnixNano()
+	panic(http.Serve(ln, h))
+}
+
+// A lab is one running weir.
+type lab struct {
+	t           testing.TB
+	addr, admin string
+	cmd         *exec.Cmd
+	log         bytes.Buffer
+}
+
+// function is a piece of configuration: this binary as a function.
+func function(name, listen string, boot time.Duration, more string) string {
+	return fmt.Sprintf("  %s:\n    cold_start: { scaler: process, %s }\n    process: { command: [%q], listen: %s, env: { BENCH_FUNCTION_BOOTS: %s } }\n",
+		name, more, os.Args[0], listen, boot)
+}
+
+// run starts weir with some functions, each routed at its name, until the test
+// ends.
+func run(t testing.TB, top string, functions ...string) *lab {
+	t.Helper()
+	l := &lab{t: t, addr: freeAddr(t), admin: freeAddr(t)}
+	doc := fmt.Sprintf("listeners: [{ address: %q }]\nadmin: { address: %q }\ntelemetry: { access_log: { output: none } }\n%sfunctions:\n%s",
+		l.addr, l.admin, top, strings.Join(functions, ""))
+	doc += "routes:\n"
+	for _, f := range functions {
+		name, _, _ := strings.Cut(strings.TrimSpace(f), ":")
+		doc += fmt.Sprintf("  - { path_prefix: /%s, function: %s }\n", name, name)
+	}
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	if err := os.WriteFile(file, []byte(doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.cmd = exec.Command(weir, "run", "-c", file)
+	l.cmd.Stderr = &l.log
+	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := l.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = l.cmd.Process.Signal(syscall.SIGTERM)
+		_ = l.cmd.Wait()
+		if t.Failed() {
+			t.Logf("weir said:\n%s", l.log.String())
+		}
+	})
+	await(t, "weir to listen", func() bool {
+		c, err := net.Dial("tcp", l.addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return l
+}
+
+func freeAddr(t testing.TB) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// await asks until it is so.
+func await(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// metric reads one sample of /metrics; a series that is not there is 0.
+func (l *lab) metric(series string) float64 {
+	l.t.Helper()
+	r, err := http.Get("http://" + l.admin + "/metrics")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), series+" "); ok {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			return v
+		}
+	}
+	return 0
+}
+
+// rss is weir's resident memory in bytes.
+func (l *lab) rss() int {
+	l.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", l.cmd.Process.Pid))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}
+
+// quantile of samples, which it sorts.
+func quantile(samples []time.Duration, q float64) time.Duration {
+	slices.Sort(samples)
+	return samples[min(int(q*float64(len(samples))), len(samples)-1)]
+}
+
+// get reads a JSON document of the admin API.
+func (l *lab) get(path string, into any) {
+	l.t.Helper()
+	r, err := http.Get("http://" + l.admin + path)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if err := json.NewDecoder(r.Body).Decode(into); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// starts is how many starts of a function there were, of any result.
+func (l *lab) starts(function string) (n float64) {
+	for _, result := range []string{"ok", "failed", "timeout"} {
+		n += l.metric(`weir_coldstarts_total{function="` + function + `",region="local",trigger="demand",result="` + result + `"}`)
+	}
+	return n
+}

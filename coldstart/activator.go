@@ -1,0 +1,148 @@
+package coldstart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weir-gateway/weir/config"
+)
+
+// ErrStartTimeout is the verdict on a start that took longer than the
+// function's start_timeout.
+var ErrStartTimeout = errors.New("the instance was not ready in time")
+
+// An Observer is told what became of starts and stops, to count it. It is
+// called from the Activator's goroutine and must not block.
+type Observer interface {
+	ScalerAsked(scaler string, err error)
+	StartEnded(function string, p Phases, err error)
+	Stopped(function, reason string)
+}
+
+// Phases of one start, in the order of time.
+type Phases struct {
+	Trigger   time.Duration // from the first call in line to the request to the platform
+	Provision time.Duration // until the platform had taken note
+	Boot      time.Duration // until the first endpoint was published
+	Cause     string        // demand, or min_scale
+}
+
+// An Activator has instances started while somebody waits for them and put
+// back when nobody calls. It keeps one small state machine for each function;
+// a single goroutine, Run's, moves them all, so none of them needs a lock.
+type Activator struct {
+	watch Observer
+	log   *slog.Logger
+
+	mu      sync.Mutex // guards scalers and inbox
+	scalers map[string]Scaler
+	inbox   []func()
+	bell    chan struct{} // capacity one: the inbox is not empty
+
+	functions map[string]*Activation // Run's
+	work      sync.WaitGroup         // requests to platforms under way
+	ctx       context.Context        // Run's, for them
+}
+
+// NewActivator makes an Activator over scalers by name. Nothing happens before
+// Run.
+func NewActivator(scalers map[string]Scaler, watch Observer, log *slog.Logger) *Activator {
+	a := &Activator{
+		watch:     watch,
+		log:       log,
+		bell:      make(chan struct{}, 1),
+		functions: make(map[string]*Activation),
+	}
+	a.Use(scalers)
+	return a
+}
+
+// Use replaces the scalers that functions adopted from now on may name.
+func (a *Activator) Use(scalers map[string]Scaler) {
+	for _, s := range scalers {
+		if r, ok := s.(Reporter); ok {
+			r.Failed(a.failed)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.scalers = scalers
+}
+
+// Run moves the state machines until ctx ends, then waits for the requests to
+// platforms that are under way. It stops no instances: whoever runs them does.
+func (a *Activator) Run(ctx context.Context) error {
+	a.ctx = ctx
+	for {
+		select {
+		case <-ctx.Done():
+			a.work.Wait()
+			return nil
+		case <-a.bell:
+			for _, event := range a.takeInbox() {
+				event()
+			}
+		}
+	}
+}
+
+// post puts an event into the inbox. It never blocks.
+func (a *Activator) post(event func()) {
+	a.mu.Lock()
+	a.inbox = append(a.inbox, event)
+	a.mu.Unlock()
+	select {
+	case a.bell <- struct{}{}:
+	default: // it rings already
+	}
+}
+
+func (a *Activator) takeInbox() []func() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	events := a.inbox
+	a.inbox = nil
+	return events
+}
+
+// Adopt prepares the care for a function; Begin begins it. The function's
+// scaler is one of those in use, or Adopt fails.
+func (a *Activator) Adopt(fn config.Function, hold *Hold, subject Subject) (*Activation, error) {
+	a.mu.Lock()
+	scaler := a.scalers[fn.ColdStart.Scaler]
+	a.mu.Unlock()
+	if scaler == nil {
+		return nil, fmt.Errorf("function %q: no scaler %q", fn.Name, fn.ColdStart.Scaler)
+	}
+	act := &Activation{activator: a, scaler: scaler, hold: hold, subject: subject, fn: fn}
+	act.publish()
+	return act, nil
+}
+
+// failed hears from a platform that an instance ended unasked.
+func (a *Activator) failed(function string, started time.Time, err error) {
+	a.post(func() {
+		if act := a.functions[function]; act != nil {
+			act.instanceFailed(started, err)
+		}
+	})
+}
+
+// ask runs a request to a platform beside Run, and brings its result back.
+func (a *Activator) ask(s Scaler, timeout time.Duration, request func(context.Context) error, done func(error)) {
+	a.work.Go(func() {
+		ctx, cancel := context.WithTimeout(a.ctx, timeout)
+		defer cancel()
+		err := request(ctx)
+		a.post(func() {
+			if a.watch != nil {
+				a.watch.ScalerAsked(s.String(), err)
+			}
+			done(err)
+		})
+	})
+}

@@ -1,0 +1,36 @@
+// Package process raises instances as local processes.
+//
+// Invariants
+//
+//   - An instance is its process group. When its first process has ended, or
+//     weir has ended however roughly, the instance is over.
+//   - An endpoint reported without Unproven has accepted a connection.
+//   - Out of the set first, then everything else: SIGTERM, Failed.
+//   - No pid is signalled that might be somebody else's: an exit is noticed
+//     without reaping, and reaped only when nobody signals any more.
+//   - An instance can neither fill our memory with output nor keep us waiting
+//     with a pipe that a grandchild holds open.
+//
+// Not here: health, restarts, idleness (the Activator's), probing an Unproven
+// endpoint (the Keeper's), users and limits (run weir under what sets them).
+// The parent-death signal is not inherited: when weir is killed with SIGKILL,
+// grandchildren that do not watch their parent live on. Only Linux: elsewhere
+// the package compiles, and ScaleUp says that it cannot.
+//
+// Decisions, 2026-11-23
+//
+//   - LISTEN_PID by running our own binary once more between fork and exec
+//     (Trampoline). It costs 3.3 ms, and 4.6 ms with the variables of all of
+//     weir's dependencies (2 vCPU VM; BenchmarkSpawn); a shell 0.5 ms, but it is
+//     not everywhere. Stopping the child at its exec with ptrace and writing the
+//     number into its environment cost 0.4 ms in a prototype: worth it, with
+//     this as what remains where ptrace is forbidden, once fd boots of few
+//     milliseconds matter.
+//   - Readiness of fd instances from the length of the accept queue. Connecting
+//     proves nothing, the socket is older than the process. There is no event
+//     for it, hence polling, 50 µs of CPU each; should the kernel get one, take it.
+//   - One thread waits for each instance: noticed without SIGCHLD, which belongs
+//     to the whole program. Beyond some thousand instances: pidfds in a poller.
+//   - The rest of the group is killed as soon as its first process has ended,
+//     without grace: no call is on it, and the pid is safe only until reaped.
+package process

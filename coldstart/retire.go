@@ -1,0 +1,180 @@
+package coldstart
+
+import (
+	"context"
+	"time"
+
+	"github.com/weir-gateway/weir/config"
+)
+
+// The way back: from warm to nothing, or to min_scale, never under a call.
+
+// rest sets the timers of a warm function.
+func (c *Activation) rest() {
+	if c.left || c.stale {
+		c.after(retireEvery, c.retire)
+	} else if c.fn.ColdStart.IdleAfter > 0 {
+		c.idle()
+	}
+}
+
+// idle looks whether the function has been idle for long enough to be put
+// back, and if not, when to look again.
+func (c *Activation) idle() {
+	calls, last := c.subject.InUse()
+	now := time.Now()
+	due := later(last, c.since).Add(c.fn.ColdStart.IdleAfter)
+	due = later(due, c.since.Add(c.fn.ColdStart.MinUp))
+	switch {
+	case calls > 0 || !c.hold.Empty() || c.growing():
+		c.after(c.fn.ColdStart.IdleAfter, c.idle) // exact: who is inside now ends later
+	case now.Before(due):
+		c.after(due.Sub(now), c.idle)
+	case max(c.asked, c.serving) <= c.fn.ColdStart.MinScale || !c.withdraw():
+		c.after(c.fn.ColdStart.IdleAfter, c.idle)
+	default:
+		c.activator.log.Info("idle", "function", c.fn.Name, "idle_ms", now.Sub(later(last, c.since)).Milliseconds())
+		c.drain(c.fn.ColdStart.MinScale, "idle")
+	}
+}
+
+// retire stops instances that nobody wants any more, at the first moment
+// without a call.
+func (c *Activation) retire() {
+	if c.state == cold || c.state == draining {
+		if c.left && c.state == cold {
+			c.forget()
+		}
+		return
+	}
+	if (c.left || !c.growing()) && c.withdraw() {
+		c.drain(0, map[bool]string{true: "removed", false: "changed"}[c.left])
+		return
+	}
+	c.after(retireEvery, c.retire)
+}
+
+// growing tells whether one more instance may still come: it could be
+// published, and called, while the others are withdrawn.
+func (c *Activation) growing() bool {
+	return c.serving < c.asked && time.Since(c.grown) < c.fn.ColdStart.StartTimeout
+}
+
+// withdraw lets no further call onto the instances, if none is on one now: no
+// call of this function's, and none of those who had its name before.
+func (c *Activation) withdraw() bool {
+	for len(c.before) > 0 {
+		if !c.before[0].Withdraw() {
+			return false
+		}
+		c.before = c.before[1:]
+	}
+	return c.subject.Withdraw()
+}
+
+// drain has the platform stop what is beyond n. No call is on any endpoint and
+// none can get in.
+func (c *Activation) drain(n int, reason string) {
+	c.become(draining)
+	c.keep = n
+	c.stop(n, reason)
+}
+
+func (c *Activation) stop(n int, reason string) {
+	fn, round := c.fn, c.round
+	c.stopping++
+	c.activator.ask(c.scaler, platformPatience+stopTimeout(fn),
+		func(ctx context.Context) error { return c.scaler.ScaleDown(ctx, fn, n) },
+		func(err error) {
+			c.stopping--
+			if err != nil {
+				c.activator.log.Error("cannot stop", "function", fn.Name, "error", err.Error())
+			} else {
+				c.activator.log.Info("stopped", "function", fn.Name, "reason", reason)
+			}
+			if w := c.activator.watch; w != nil && err == nil {
+				w.Stopped(fn.Name, reason)
+			}
+			if c.round == round && c.state == draining {
+				c.drained(n, err)
+			} else if now := c.activator.functions[fn.Name]; now != nil {
+				now.crossed(err)
+			}
+		})
+}
+
+// drained ends the draining that nobody interrupted.
+func (c *Activation) drained(n int, err error) {
+	switch {
+	case err != nil:
+		c.subject.Restore()
+		c.become(warm)
+		c.timers++ // and try again, at the next idle moment
+		c.after(firstPause, c.rest)
+		c.tend()
+	case n > 0:
+		c.kept()
+	default:
+		c.asked, c.stale = 0, false
+		c.become(cold)
+		if !c.hold.Empty() {
+			c.start(time.Now())
+		}
+		c.begin()
+		c.lookForOthers()
+	}
+}
+
+// kept lets calls onto the instances that stay.
+func (c *Activation) kept() {
+	c.asked = c.keep
+	c.subject.Restore()
+	c.become(warm)
+	c.tend()
+}
+
+// crossed hears the end of a request to stop that something else has overtaken.
+func (c *Activation) crossed(err error) {
+	switch {
+	case c.state == cold:
+		c.lookForOthers()
+	case c.state != starting:
+	case err != nil && c.serving > 0: // it serves on
+		c.subject.Restore()
+		c.served(c.serving, c.hold.Len())
+	default: // the platform may have seen the stop last
+		c.scaleUp(c.asked, func(err error) {
+			if err != nil {
+				c.startFailed(err)
+			}
+		})
+	}
+}
+
+// lookForOthers looks a while after a stop whether endpoints are there all the
+// same, which somebody else has raised, or nobody had to.
+func (c *Activation) lookForOthers() {
+	if c.state == cold && c.serving > 0 {
+		c.after(firstPause, c.adopt)
+	}
+}
+
+func (c *Activation) forget() {
+	if c.activator.functions[c.fn.Name] == c {
+		delete(c.activator.functions, c.fn.Name)
+	}
+}
+
+func stopTimeout(fn config.Function) time.Duration {
+	if fn.Process == nil {
+		return 0
+	}
+	return fn.Process.StopTimeout
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

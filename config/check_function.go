@@ -1,0 +1,149 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// validFunction is lower case because names of functions become labels, names
+// of containers and of services, some of which are.
+var validFunction = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+
+func (c *checker) function(p *path, fn Function) {
+	if !validFunction.MatchString(fn.Name) {
+		c.fail(p, "use up to 63 lower-case letters, digits, dots, dashes and underscores, a letter or digit first",
+			"has an impossible name: %q", fn.Name)
+	}
+	c.endpoints(p.key("endpoints"), fn.Endpoints)
+	c.timeouts(p.key("timeouts"), fn.Timeouts, c.cfg.Defaults.Timeouts)
+	c.coldStart(p.key("cold_start"), fn.ColdStart)
+	c.scaler(p, fn)
+	if fn.Process != nil {
+		c.process(p.key("process"), fn.Process)
+	}
+}
+
+func (c *checker) endpoints(p *path, endpoints []Endpoint) {
+	seen := map[string]*path{}
+	for i, ep := range endpoints {
+		at := p.item(i)
+		address := at // of the short form; the long one has a place for it
+		if long := at.key("address"); c.d.given[long.String()] {
+			address = long
+		}
+		if ep.Address == "" {
+			c.missing(at.key("address"), "say address: host:port")
+			continue
+		}
+		if _, bad := readEndpoint(ep.Address); bad != nil {
+			c.fail(address, bad.hint, "%s", bad.what)
+		}
+		if first := seen[ep.Address]; first != nil {
+			c.fail(address, "for a greater share say weight", "%q is listed already at %s", ep.Address, c.d.where(first))
+		}
+		seen[ep.Address] = address
+		c.name(at.key("region"), ep.Region)
+		if ep.Zone != "" {
+			c.name(at.key("zone"), ep.Zone)
+		}
+	}
+}
+
+func (c *checker) coldStart(p *path, cs ColdStart) {
+	switch {
+	case cs.MaxScale < 1:
+		c.fail(p.key("max_scale"), "a function needs at least one instance to answer", "must be 1 or more, not %d", cs.MaxScale)
+	case cs.MinScale > cs.MaxScale:
+		c.fail(p.key("min_scale"), "lower it, or raise max_scale", "%d is over max_scale %d", cs.MinScale, cs.MaxScale)
+	}
+	if cs.MaxWait <= 0 {
+		// Documented as "adaptive", which nothing does yet.
+		c.fail(p.key("max_wait"), "say how long, as in 30s", "0 is not supported by this version of weir")
+	}
+	c.positive(p.key("start_timeout"), cs.StartTimeout)
+}
+
+// scaler checks that what raises instances and what is raised fit together.
+func (c *checker) scaler(p *path, fn Function) {
+	at, process := p.key("cold_start").key("scaler"), p.key("process")
+	name := fn.ColdStart.Scaler
+	scaler, declared := c.cfg.Scalers[name]
+	switch {
+	case name == "" && fn.Process != nil:
+		if c.d.sound(p, p.key("cold_start"), at) {
+			c.fail(process, "add cold_start: { scaler: process }", "says what to run, but nothing runs it")
+		}
+	case name == "":
+	case !declared:
+		c.undeclared(at, name)
+	case scaler.Type == "process" && fn.Process == nil:
+		if c.d.sound(p, process) {
+			c.fail(at, `add process: { command: ["./server"] }`, "is %q, but %s does not say what to run", name, p)
+		}
+	}
+}
+
+func (c *checker) undeclared(p *path, name string) {
+	exist := sortedKeys(c.cfg.Scalers)
+	if _, ok := c.cfg.Scalers[implied]; !ok {
+		exist = append(exist, implied)
+	}
+	hint := didYouMean(name, exist)
+	if hint == "" {
+		hint = thereIs(exist)
+	}
+	if name == "docker" || name == "webhook" {
+		hint = "scalers of type " + name + " are not supported by this version of weir"
+	}
+	c.fail(p, hint, "%q is not under scalers", name)
+}
+
+func (c *checker) process(p *path, proc *Process) {
+	command := p.key("command")
+	switch {
+	case len(proc.Command) == 0:
+		c.missing(command, `say command: ["./server"]`)
+	case proc.Command[0] == "":
+		c.fail(command.item(0), "the first is the program", "is empty")
+	}
+	for i, arg := range proc.Command {
+		if strings.ContainsRune(arg, 0) {
+			c.fail(command.item(i), "", "has a NUL in it")
+		}
+	}
+	if strings.ContainsRune(proc.Dir, 0) {
+		c.fail(p.key("dir"), "", "has a NUL in it")
+	}
+	for _, name := range sortedKeys(proc.Env) {
+		at := p.key("env").entry(name)
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			c.fail(at, "", "is not the name of a variable")
+		} else if strings.ContainsRune(proc.Env[name], 0) {
+			c.fail(at, "", "has a NUL in it")
+		}
+		if reserved(name, proc.Listen) {
+			c.fail(at, "take it out", "is set by weir itself")
+		}
+	}
+	c.ports(command, proc)
+}
+
+// reserved variables tell the instance where its socket is.
+func reserved(name, listen string) bool {
+	switch name {
+	case "PORT":
+		return listen == "port"
+	case "LISTEN_FDS", "LISTEN_PID":
+		return listen == "fd"
+	}
+	return false
+}
+
+// ports refuses {{port}} where there is no port to put there.
+func (c *checker) ports(p *path, proc *Process) {
+	for i, arg := range proc.Command {
+		if proc.Listen == "fd" && strings.Contains(arg, "{{port}}") {
+			c.fail(p.item(i), "say listen: port, or take it out", "has {{port}}, but with listen: fd there is none")
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package config
+
+import (
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// implied is the scaler that may be used without declaring it: it needs no
+// settings, and the smallest file with a process should stay small.
+const implied = "process"
+
+// override lets the environment go before the document, from memory or file.
+func override(cfg *Config, d *document, env lookup) {
+	set := func(variable string, p *path, target *string) {
+		if value, _ := env(variable); value != "" {
+			*target = value
+			d.from[p.String()] = variable
+		}
+	}
+	var top *path
+	set("WEIR_REGION", top.key("region"), &cfg.Region)
+	set("WEIR_ADMIN_ADDRESS", top.key("admin").key("address"), &cfg.Admin.Address)
+}
+
+// complete fills in what follows from other values. Paths of processes are
+// relative to base.
+func complete(cfg *Config, d *document, base string) {
+	for i := range cfg.Listeners {
+		if l := &cfg.Listeners[i]; l.Name == "" {
+			l.Name = l.Address
+		}
+	}
+	var top *path
+	for name, fn := range cfg.Functions {
+		fn.Name = name
+		at := top.key("functions").entry(name)
+		inherit(&fn.Timeouts, &cfg.Defaults.Timeouts, func(key string) bool { return d.given[at.key("timeouts").key(key).String()] })
+		if !d.given[at.key("cold_start").key("min_up").String()] {
+			fn.ColdStart.MinUp = minUp(fn.ColdStart.IdleAfter)
+		}
+		for i := range fn.Endpoints {
+			completeEndpoint(&fn.Endpoints[i], cfg.Region)
+		}
+		if fn.Process != nil {
+			completeProcess(fn.Process, base)
+		}
+		if fn.ColdStart.Scaler == implied {
+			imply(cfg)
+		}
+		cfg.Functions[name] = fn
+	}
+	for i := range cfg.Routes {
+		for j, host := range cfg.Routes[i].Hosts {
+			cfg.Routes[i].Hosts[j] = strings.ToLower(host)
+		}
+	}
+}
+
+// inherit copies the timeouts that were not given.
+func inherit(to, from *Timeouts, given func(key string) bool) {
+	target, source := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
+	for i, key := range keysOf(target.Type()) {
+		if !given(key) {
+			target.Field(i).Set(source.Field(i))
+		}
+	}
+}
+
+// minUp is the smaller of 30 s and idleAfter, of which 0 is never.
+func minUp(idleAfter time.Duration) time.Duration {
+	if idleAfter == 0 {
+		return 30 * time.Second
+	}
+	return min(30*time.Second, idleAfter)
+}
+
+func completeEndpoint(ep *Endpoint, region string) {
+	if ep.Region == "" {
+		ep.Region = region
+	}
+	if address, bad := readEndpoint(ep.Address); bad == nil {
+		ep.Address = address
+	}
+}
+
+// completeProcess makes paths absolute. A program without a slash is left to
+// PATH.
+func completeProcess(p *Process, base string) {
+	absolute := func(name string) string {
+		if filepath.IsAbs(name) {
+			return filepath.Clean(name)
+		}
+		return filepath.Join(base, name)
+	}
+	if len(p.Command) > 0 && strings.Contains(p.Command[0], "/") {
+		p.Command[0] = absolute(p.Command[0])
+	}
+	p.Dir = absolute(p.Dir)
+}
+
+func imply(cfg *Config) {
+	if _, declared := cfg.Scalers[implied]; declared {
+		return
+	}
+	if cfg.Scalers == nil {
+		cfg.Scalers = map[string]Scaler{}
+	}
+	cfg.Scalers[implied] = Scaler{Type: "process"}
+}

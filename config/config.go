@@ -1,0 +1,238 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Config is one whole configuration: defaults filled in, references
+// resolved, frozen. Read it from any goroutine; never change it.
+type Config struct {
+	// Version of the configuration's language. Only 1 exists.
+	Version int `yaml:"version" default:"1"`
+	// Region in which this weir runs; the label of everything it measures.
+	Region string `yaml:"region" default:"local"`
+	// Listeners take calls. At least one.
+	Listeners []Listener `yaml:"listeners"`
+	// Admin is the operator's window. On loopback unless told otherwise,
+	// because it has no authentication yet.
+	Admin Admin `yaml:"admin"`
+	// Defaults hold for every function that does not say otherwise.
+	Defaults Defaults `yaml:"defaults"`
+	// ColdStart bounds what all functions together may do while starting.
+	ColdStart ColdStartLimits `yaml:"cold_start"`
+	// Functions by name.
+	Functions map[string]Function `yaml:"functions"`
+	// Scalers by name; a function's cold_start.scaler points here. One may be
+	// used without being declared: process, as { type: process }.
+	Scalers map[string]Scaler `yaml:"scalers"`
+	// Routes say which calls go to which function.
+	Routes []Route `yaml:"routes"`
+	// Shutdown is how weir leaves.
+	Shutdown Shutdown `yaml:"shutdown"`
+	// Telemetry is what weir tells about finished calls.
+	Telemetry Telemetry `yaml:"telemetry"`
+
+	// Path is the file it was read from, absolute; empty for a document that
+	// came from memory. Relative commands of functions are relative to its
+	// folder.
+	Path string `yaml:"-"`
+	// Hash tells two configurations apart: the first 12 hex digits of the
+	// SHA-256 of the document.
+	Hash string `yaml:"-"`
+}
+
+// A Listener takes calls on one address.
+type Listener struct {
+	// Name in logs and metrics; the address if not given.
+	Name string `yaml:"name"`
+	// Address as host:port; an empty host is every interface.
+	Address string `yaml:"address"`
+	// TrustedProxies are the peers whose X-Forwarded-*, Forwarded and
+	// X-Request-Id fields are believed. Nobody's, by default.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+	// Limits of what a client may ask of the listener.
+	Limits Limits `yaml:"limits"`
+}
+
+// Limits of one listener. 0 is no limit, save for the head's.
+type Limits struct {
+	// HeadBytes is the longest request head: enough for 8 KiB of cookies and
+	// a long target. Beyond it 431.
+	HeadBytes Size `yaml:"head_bytes" default:"16KiB"`
+	// Fields is the most header fields of one request. Browsers send about 20.
+	// Beyond it 431.
+	Fields int `yaml:"fields" default:"100"`
+	// TargetBytes is the longest request target. Beyond it 414.
+	TargetBytes Size `yaml:"target_bytes" default:"8KiB"`
+	// BodyBytes is the longest request body. Beyond it 413.
+	BodyBytes Size `yaml:"body_bytes" default:"0"`
+	// HeadTimeout is how long a head may take from its first byte to its
+	// last. Beyond it 408.
+	HeadTimeout time.Duration `yaml:"head_timeout" default:"10s"`
+	// BodyProgress is how long a body, in either direction, may stand still
+	// because of the client. It is about progress, not age.
+	BodyProgress time.Duration `yaml:"body_progress" default:"30s"`
+	// Connections is how many clients may be connected at once.
+	Connections int `yaml:"connections" default:"0"`
+}
+
+// Admin is the operator's listener.
+type Admin struct {
+	// Address as host:port.
+	Address string `yaml:"address" default:"127.0.0.1:9901"`
+}
+
+// Defaults of every function.
+type Defaults struct {
+	Timeouts Timeouts `yaml:"timeouts"`
+}
+
+// Timeouts are lengths of time; each becomes a deadline when it meets a call.
+type Timeouts struct {
+	// Connect is how long one connection to an endpoint may take to stand.
+	Connect time.Duration `yaml:"connect" default:"1s"`
+	// Request is the whole call, holding and further tries included, until
+	// the head of the answer. Beyond it 504. The answer's body may flow on for
+	// longer as long as it makes progress; an upload that the endpoint answers
+	// only at its end counts.
+	Request time.Duration `yaml:"request" default:"15s"`
+	// Idle is how long a connection may stand unused: towards clients the
+	// keep-alive wait, towards endpoints the life of a pooled connection, and
+	// in a body how long the endpoint may pause.
+	Idle time.Duration `yaml:"idle" default:"60s"`
+}
+
+// A Function is a name that calls are routed to, with no, one or many
+// endpoints behind it.
+type Function struct {
+	// Name is the key in Config.Functions.
+	Name string `yaml:"-"`
+	// Endpoints that are always there.
+	Endpoints []Endpoint `yaml:"endpoints"`
+	// Timeouts of this function; what is not given comes from
+	// Config.Defaults.
+	Timeouts Timeouts `yaml:"timeouts"`
+	// Concurrency bounds what the function as a whole takes at once.
+	Concurrency Concurrency `yaml:"concurrency"`
+	// ColdStart says how the function is raised from nothing and put back.
+	ColdStart ColdStart `yaml:"cold_start"`
+	// Process is what a scaler of type process runs.
+	Process *Process `yaml:"process"`
+}
+
+// An Endpoint is one address that serves one function. In YAML it is
+// "host:port", "http://host:port", "unix:/path", or a mapping.
+type Endpoint struct {
+	// Address as host:port, or as unix:/path.
+	Address string `yaml:"address"`
+	// Region and Zone in which it is; the region of this weir if not given.
+	Region string `yaml:"region"`
+	Zone   string `yaml:"zone"`
+	// Weight is its share among equals; 0 takes no new calls.
+	Weight int `yaml:"weight" default:"1"`
+	// Slots is how many calls it carries at once; 0 is no limit.
+	Slots int `yaml:"slots" default:"0"`
+}
+
+// Concurrency bounds the calls inside one function.
+type Concurrency struct {
+	// MaxRequests is how many calls may be inside the function at once, held
+	// ones included. 0 is no limit. Beyond it 503.
+	MaxRequests int `yaml:"max_requests" default:"0"`
+}
+
+// ColdStart says how a function is raised from nothing and put back.
+type ColdStart struct {
+	// Scaler is the name, under scalers, of what raises instances. Empty:
+	// nothing does, the endpoints are all there is.
+	Scaler string `yaml:"scaler"`
+	// MaxWait is how long a call is held at most. Beyond it 503.
+	MaxWait time.Duration `yaml:"max_wait" default:"30s"`
+	// MaxPending is how many calls may wait for this function. Beyond it the
+	// line is longer than anyone's patience: 1000 at 10 ms each is 10 s.
+	MaxPending int `yaml:"max_pending" default:"1000"`
+	// Concurrency is how many calls one instance takes at once; 0 is no
+	// limit.
+	Concurrency int `yaml:"concurrency" default:"0"`
+	// MinScale is how many instances run even if nobody calls.
+	MinScale int `yaml:"min_scale" default:"0"`
+	// MaxScale is how many instances may run.
+	MaxScale int `yaml:"max_scale" default:"1"`
+	// IdleAfter is how long after the last byte of the last call the function
+	// is put back to min_scale. 0 is never.
+	IdleAfter time.Duration `yaml:"idle_after" default:"5m"`
+	// MinUp is how long an instance runs at least. Without it, the smaller
+	// of 30 s and idle_after.
+	MinUp time.Duration `yaml:"min_up"`
+	// StartTimeout is how long a start may take before it counts as failed.
+	StartTimeout time.Duration `yaml:"start_timeout" default:"60s"`
+}
+
+// ColdStartLimits bound what all functions together may do.
+type ColdStartLimits struct {
+	// MaxPending is how many calls may be held at once, over all functions.
+	MaxPending int `yaml:"max_pending" default:"10000"`
+}
+
+// A Process is a local program that serves one function.
+type Process struct {
+	// Command is the program and its arguments; no shell reads it. A program
+	// with a slash in it is relative to the configuration file, {{port}} in
+	// an argument becomes the port.
+	Command []string `yaml:"command"`
+	// Dir is its working folder; the configuration file's by default.
+	Dir string `yaml:"dir"`
+	// Env is added to weir's own environment.
+	Env map[string]string `yaml:"env"`
+	// Listen says how the instance gets its socket: "fd" hands over an open
+	// one as systemd does, "port" tells it a number to listen on.
+	Listen string `yaml:"listen" default:"port" enum:"fd,port"`
+	// StopTimeout is how long after SIGTERM it is killed.
+	StopTimeout time.Duration `yaml:"stop_timeout" default:"10s"`
+}
+
+// A Scaler is what raises instances.
+type Scaler struct {
+	// Type of the platform: process.
+	Type string `yaml:"type" enum:"process"`
+}
+
+// A Route is a rule from host and path to a function. The most specific
+// wins: an exact host before a wildcard before none, then the longest prefix.
+type Route struct {
+	// Hosts it holds for: "api.example.com", or "*.example.com" for every
+	// name below it. None: every host.
+	Hosts []string `yaml:"hosts"`
+	// PathPrefix by whole segments: /a matches /a and /a/b, not /ab.
+	PathPrefix string `yaml:"path_prefix" default:"/"`
+	// Function it leads to.
+	Function string `yaml:"function"`
+}
+
+// Shutdown is how weir leaves on SIGTERM.
+type Shutdown struct {
+	// DrainDelay is how long weir goes on serving while /readyz is red, so
+	// that what is in front of it stops sending.
+	DrainDelay time.Duration `yaml:"drain_delay" default:"0s"`
+	// Grace is how long running and held calls may take to end.
+	Grace time.Duration `yaml:"grace" default:"30s"`
+}
+
+// Telemetry is what weir tells about finished calls.
+type Telemetry struct {
+	AccessLog AccessLog `yaml:"access_log"`
+}
+
+// AccessLog is one line for each call.
+type AccessLog struct {
+	// Output: stdout, stderr, none, or the path of a file, which SIGUSR1
+	// reopens.
+	Output string `yaml:"output" default:"stdout"`
+	// Format of a line. Only json so far.
+	Format string `yaml:"format" default:"json" enum:"json"`
+}
+
+// A Size is a number of bytes. In YAML a number, or one with a unit: 512,
+// 16KiB, 1MiB, 2GiB, and the decimal kB, MB, GB.
+type Size int64

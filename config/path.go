@@ -1,0 +1,61 @@
+package config
+
+import (
+	"regexp"
+	"strconv"
+)
+
+// A path is the way from the top of the document to a value. nil is the top.
+type path struct {
+	up   *path
+	step string // as it is written for people
+	wild string // the same with the operator's own names and numbers left out
+}
+
+// key is the way on to a key that weir defines.
+func (p *path) key(name string) *path {
+	return &path{p, dotted(p, name), dotted(p, name)}
+}
+
+// entry is the way on to a key that the operator chose, such as a function's
+// name.
+func (p *path) entry(name string) *path {
+	shown := name
+	if !bareName.MatchString(name) {
+		shown = strconv.Quote(name)
+	}
+	return &path{p, dotted(p, shown), dotted(p, "*")}
+}
+
+// item is the way on to an item of a list.
+func (p *path) item(i int) *path {
+	return &path{p, "[" + strconv.Itoa(i) + "]", "[]"}
+}
+
+// bareName needs no quotes in a path; one with a dot would.
+var bareName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+func dotted(p *path, step string) string {
+	if p == nil {
+		return step
+	}
+	return "." + step
+}
+
+// String is the path as people write it: functions.hello.endpoints[0]. Two
+// values never share one.
+func (p *path) String() string {
+	if p == nil {
+		return ""
+	}
+	return p.up.String() + p.step
+}
+
+// pattern is the path of all values that mean the same:
+// functions.*.endpoints[].
+func (p *path) pattern() string {
+	if p == nil {
+		return ""
+	}
+	return p.up.pattern() + p.wild
+}

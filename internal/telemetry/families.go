@@ -1,0 +1,134 @@
+package telemetry
+
+import "strings"
+
+// A family is a metric with all its series.
+type family struct{ name, kind, help string }
+
+// families are all that weir publishes, in the order of the page. It is also
+// the page of the documentation.
+var families = []family{
+	{"weir_http_requests_total", "counter", "Calls that have ended, by function, region of the endpoint, status code and method."},
+	{"weir_http_request_duration_seconds", "histogram", "Time from the end of a request's head to the end of its answer, waiting for a start included."},
+	{"weir_http_requests_in_flight", "gauge", "Calls inside weir now, held ones included."},
+	{"weir_http_errors_total", "counter", "Calls that ended with a fault, by its cause: the log's field of the same name."},
+	{"weir_http_request_bytes_total", "counter", "Bytes of request bodies that were read from clients."},
+	{"weir_http_response_bytes_total", "counter", "Bytes of answers' bodies that were passed on to clients."},
+	{"weir_open_connections", "gauge", "Clients connected now, by listener."},
+	{"weir_upstream_request_duration_seconds", "histogram", "Time from the begin of a call's last try to the head of the endpoint's answer."},
+	{"weir_upstream_attempts_total", "counter", "Tries by how they ended: ok, connect_failed, reset, malformed, timeout, canceled, broken (in the middle of the body)."},
+	{"weir_retries_total", "counter", "Tries after a call's first one."},
+
+	{"weir_active_functions", "gauge", "Functions that have an endpoint now."},
+	{"weir_coldstarts_total", "counter", "Starts that have ended, by result: ok, failed, timeout."},
+	{"weir_coldstart_duration_seconds", "histogram", "Duration of successful starts by phase: trigger (until the platform was asked), provision (until it had taken note), boot (until the first endpoint was published)."},
+	{"weir_held", "gauge", "Calls that stand in line for a function now."},
+	{"weir_hold_seconds", "histogram", "Time that held calls stood in line, by outcome: served, timeout, failed, client_gone, removed, shut_down."},
+	{"weir_hold_rejected_total", "counter", "Calls that were not let into the line, by reason: line_full, no_start (the last start has just failed)."},
+	{"weir_scaler_requests_total", "counter", "Requests to platforms, by scaler and result: ok, failed, timeout."},
+	{"weir_start_coalesced_total", "counter", "Calls that waited for a start which another call had caused."},
+	{"weir_stops_total", "counter", "Times that a function's instances were put back, by reason."},
+	{"weir_endpoints", "gauge", "Endpoints of a function by region and state: healthy, ejected (set aside after failures)."},
+
+	{"weir_config_reloads_total", "counter", "Times that the configuration was read again, by result."},
+	{"weir_config_last_reload_successful", "gauge", "1 if the configuration was without mistakes when last read."},
+	{"weir_config_info", "gauge", "1; the label has the hash of the configuration that stands."},
+	{"weir_table_version", "gauge", "How often the table was built."},
+	{"weir_table_refused", "gauge", "Entries of the configuration that weir does without."},
+	{"weir_access_log_dropped_total", "counter", "Lines of the access log that are lost, by reason: full (the output is too slow), failed (it cannot be written)."},
+	{"weir_telemetry_functions_dropped_total", "counter", "Functions that came when there were as many as may have series of their own; they are counted together as _overflow."},
+	{"weir_build_info", "gauge", "1; the labels tell what runs."},
+
+	{"process_cpu_seconds_total", "counter", "User and system CPU time spent."},
+	{"process_cpu_seconds_system_total", "counter", "System CPU time spent."},
+	{"process_cpu_seconds_user_total", "counter", "User CPU time spent."},
+	{"process_major_pagefaults_total", "counter", "Page faults that had to read from a disk."},
+	{"process_minor_pagefaults_total", "counter", "Page faults that had not."},
+	{"process_num_threads", "gauge", "Threads of the operating system."},
+	{"process_open_fds", "gauge", "Open file descriptors."},
+	{"process_max_fds", "gauge", "Most file descriptors that may be open."},
+	{"process_start_time_seconds", "gauge", "When the process started, in seconds since 1970."},
+	{"process_resident_memory_bytes", "gauge", "Resident memory."},
+	{"process_resident_memory_peak_bytes", "gauge", "Most resident memory so far."},
+	{"process_resident_memory_anon_bytes", "gauge", "Resident memory that is backed by no file."},
+	{"process_resident_memory_file_bytes", "gauge", "Resident memory that is backed by files."},
+	{"process_resident_memory_shared_bytes", "gauge", "Resident memory that is shared."},
+	{"process_virtual_memory_bytes", "gauge", "Virtual memory."},
+	{"process_virtual_memory_peak_bytes", "gauge", "Most virtual memory so far."},
+	{"process_io_read_bytes_total", "counter", "Bytes read by system calls, sockets included."},
+	{"process_io_written_bytes_total", "counter", "Bytes written by system calls, sockets included."},
+	{"process_io_read_syscalls_total", "counter", "System calls that read."},
+	{"process_io_write_syscalls_total", "counter", "System calls that wrote."},
+	{"process_io_storage_read_bytes_total", "counter", "Bytes read from storage."},
+	{"process_io_storage_written_bytes_total", "counter", "Bytes written to storage."},
+	{"process_pressure_cpu_waiting_seconds_total", "counter", "Time in which some task of the cgroup waited for a CPU."},
+	{"process_pressure_cpu_stalled_seconds_total", "counter", "Time in which all tasks of the cgroup waited for a CPU."},
+	{"process_pressure_io_waiting_seconds_total", "counter", "Time in which some task of the cgroup waited for input or output."},
+	{"process_pressure_io_stalled_seconds_total", "counter", "Time in which all tasks of the cgroup waited for input or output."},
+	{"process_pressure_memory_waiting_seconds_total", "counter", "Time in which some task of the cgroup waited for memory."},
+	{"process_pressure_memory_stalled_seconds_total", "counter", "Time in which all tasks of the cgroup waited for memory."},
+
+	{"go_info", "gauge", "1; the label has the version of Go."},
+	{"go_goroutines", "gauge", "Goroutines."},
+	{"go_threads", "gauge", "Threads that the runtime has created."},
+	{"go_gomaxprocs", "gauge", "Threads that may run Go code at once."},
+	{"go_memlimit_bytes", "gauge", "The memory limit the runtime keeps to."},
+	{"go_gc_duration_seconds", "summary", "Pauses of the garbage collector."},
+	{"go_gc_pauses_seconds", "histogram", "Pauses of the garbage collector, as a distribution."},
+	{"go_gc_cpu_seconds_total", "counter", "CPU time spent in the garbage collector, estimated."},
+	{"go_gc_mark_assist_cpu_seconds_total", "counter", "CPU time that goroutines spent helping the garbage collector, estimated."},
+	{"go_scavenge_cpu_seconds_total", "counter", "CPU time spent giving memory back, estimated."},
+	{"go_sched_latencies_seconds", "histogram", "Time that goroutines were ready to run before they ran."},
+	{"go_mutex_wait_seconds_total", "counter", "Time that goroutines waited for a mutex, estimated."},
+	{"go_memstats_alloc_bytes", "gauge", "Bytes of live heap objects."},
+	{"go_memstats_alloc_bytes_total", "counter", "Bytes allocated on the heap so far."},
+	{"go_memstats_mallocs_total", "counter", "Heap objects allocated so far."},
+	{"go_memstats_frees_total", "counter", "Heap objects freed so far."},
+	{"go_memstats_gc_cpu_fraction", "gauge", "Share of the available CPU time that the garbage collector has used."},
+	{"go_memstats_gc_sys_bytes", "gauge", "Memory for the garbage collector's own use."},
+	{"go_memstats_heap_alloc_bytes", "gauge", "Bytes of live heap objects."},
+	{"go_memstats_heap_idle_bytes", "gauge", "Bytes in heap spans that are not in use."},
+	{"go_memstats_heap_inuse_bytes", "gauge", "Bytes in heap spans that are in use."},
+	{"go_memstats_heap_objects", "gauge", "Heap objects."},
+	{"go_memstats_heap_released_bytes", "gauge", "Heap bytes given back to the operating system."},
+	{"go_memstats_heap_sys_bytes", "gauge", "Heap bytes obtained from the operating system."},
+	{"go_memstats_last_gc_time_seconds", "gauge", "When the garbage collector last ended, in seconds since 1970."},
+	{"go_memstats_next_gc_bytes", "gauge", "The size of the heap at which the garbage collector runs next."},
+	{"go_memstats_mcache_inuse_bytes", "gauge", "Bytes of mcache structures in use."},
+	{"go_memstats_mcache_sys_bytes", "gauge", "Bytes obtained for mcache structures."},
+	{"go_memstats_mspan_inuse_bytes", "gauge", "Bytes of mspan structures in use."},
+	{"go_memstats_mspan_sys_bytes", "gauge", "Bytes obtained for mspan structures."},
+	{"go_memstats_buck_hash_sys_bytes", "gauge", "Bytes of the profiler's hash table."},
+	{"go_memstats_other_sys_bytes", "gauge", "Bytes obtained for other runtime structures."},
+	{"go_memstats_stack_inuse_bytes", "gauge", "Bytes in stack spans."},
+	{"go_memstats_stack_sys_bytes", "gauge", "Bytes obtained for stacks."},
+	{"go_memstats_sys_bytes", "gauge", "Bytes obtained from the operating system."},
+}
+
+// Buckets, in seconds. The first are OpenTelemetry's for HTTP servers, with
+// three more: a call that waited for a start must not be lost in +Inf. The
+// second go from a process that was paused to an image that had to be pulled.
+var (
+	callBuckets  = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 15, 30, 60}
+	startBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
+)
+
+// escape makes a text fit between the quotes of a label.
+var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+// name writes a series' name: the family, and pairs of label and value.
+func name(family string, labels ...string) string {
+	var b strings.Builder
+	b.WriteString(family)
+	for i := 0; i < len(labels); i += 2 {
+		b.WriteByte("{,"[min(i, 1)])
+		b.WriteString(labels[i])
+		b.WriteString(`="`)
+		_, _ = escape.WriteString(&b, labels[i+1])
+		b.WriteByte('"')
+	}
+	if len(labels) > 0 {
+		b.WriteByte('}')
+	}
+	return b.String()
+}

@@ -1,0 +1,139 @@
+package telemetry
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/weir-gateway/weir/proxy/table"
+)
+
+// A Scene is what lives at the moment of a scrape.
+type Scene struct {
+	Table     *table.Table // nil before the first one stands
+	InFlight  int          // calls inside weir
+	Listeners []Listener
+	Version   string // of weir
+	Revision  string // that it was built from
+}
+
+// A Listener is one address that takes calls.
+type Listener struct {
+	Name string
+	Open int // clients connected
+}
+
+// WritePrometheus writes all metrics in the text format of Prometheus, each
+// family in one piece with its HELP and TYPE.
+func (t *Telemetry) WritePrometheus(w io.Writer, scene Scene) error {
+	p := newPage()
+	t.set.WritePrometheus(p)
+	for _, s := range t.all() {
+		s.set.WritePrometheus(p)
+	}
+	t.writeScene(p, scene)
+	metrics.WriteProcessMetrics(p)
+	metrics.WriteFDMetrics(p)
+	_, err := p.WriteTo(w)
+	return err
+}
+
+// all returns the series of all functions, by name.
+func (t *Telemetry) all() []*series {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]*series, 0, len(t.functions)+1)
+	for _, function := range slices.Sorted(maps.Keys(t.functions)) {
+		all = append(all, t.functions[function])
+	}
+	if t.overflow.newest != nil {
+		all = append(all, t.overflow)
+	}
+	return all
+}
+
+// A page sorts lines of the text format into families.
+type page struct {
+	families map[string]*section
+	last     *section // that of the line before: mostly the next one's too
+	name     []byte   // of the metric of the line before
+}
+
+type section struct {
+	family
+	lines bytes.Buffer
+}
+
+func newPage() *page {
+	p := &page{families: make(map[string]*section, len(families))}
+	for _, f := range families {
+		p.families[f.name] = &section{family: f}
+	}
+	return p
+}
+
+// Write takes whole lines, which is what the library writes.
+func (p *page) Write(lines []byte) (int, error) {
+	for line := range bytes.Lines(lines) {
+		if at := bytes.IndexAny(line, "{ "); at > 0 && line[0] != '#' {
+			if !bytes.Equal(line[:at], p.name) {
+				p.name = append(p.name[:0], line[:at]...)
+				p.last = p.section(string(p.name))
+			}
+			if p.last != nil {
+				p.last.lines.Write(line)
+			}
+		}
+	}
+	return len(lines), nil
+}
+
+// section finds the family of a metric; nil if it is not published.
+func (p *page) section(name string) *section {
+	if s := p.families[name]; s != nil {
+		return s
+	}
+	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+		if base, ok := strings.CutSuffix(name, suffix); ok {
+			if s := p.families[base]; s != nil && (s.kind == "histogram" || s.kind == "summary") {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// gauge writes one value.
+func (p *page) gauge(value int, family string, labels ...string) {
+	s := p.families[family]
+	if s == nil {
+		panic("BUG: " + family + " is not in the table of families")
+	}
+	fmt.Fprintf(&s.lines, "%s %d\n", name(family, labels...), value)
+}
+
+// WriteTo writes the page in the order of the table of families.
+func (p *page) WriteTo(w io.Writer) (sum int64, err error) {
+	for _, f := range families {
+		s := p.families[f.name]
+		if s.lines.Len() == 0 {
+			continue
+		}
+		n, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", f.name, f.help, f.name, f.kind)
+		sum += int64(n)
+		if err != nil {
+			return sum, err
+		}
+		m, err := s.lines.WriteTo(w)
+		sum += m
+		if err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}

@@ -1,0 +1,64 @@
+package telemetry
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/internal/testkit"
+)
+
+func TestPromtool(t *testing.T) {
+	promtool := testkit.Program(t, "promtool", "prometheus")
+	tel := with(t, t.TempDir()+"/access.log")
+	r := setUp(t, tel, withScaler, answer(200, "hello"))
+	for _, path := range []string{"/", "/cold", "/gone", "/broken", "/broken"} {
+		r.call("GET", path)
+	}
+	tel.NewMeter("q\"u\\o\nte")
+	tel.Stopped("cold", "idle")
+	tel.Reloaded(nil, coldstart.ErrStartTimeout)
+	var b strings.Builder
+	if err := tel.WritePrometheus(&b, Scene{Table: r.keeper.Table(), Listeners: []Listener{{":80", 1}, {"[::]:443", 2}}}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(promtool, "check", "metrics")
+	cmd.Stdin = strings.NewReader(b.String())
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%v\n%s\n%s", err, out, b.String())
+	}
+	for _, f := range families {
+		if strings.HasPrefix(f.name, "weir_") && !strings.Contains(b.String(), "\n# TYPE "+f.name+" ") && !strings.HasPrefix(b.String(), "# HELP "+f.name+" ") {
+			t.Errorf("the check did not see %s", f.name)
+		}
+	}
+}
+
+// What the library publishes and we do not is a decision: these have names
+// that promtool does not like, or say what another family says.
+func TestLeftOut(t *testing.T) {
+	leftOut := map[string]bool{"go_cgo_calls_count": true, "go_cpu_count": true, "go_gc_forced_count": true, "go_info_ext": true, "go_memstats_lookups_total": true}
+	for _, name := range libraryNames(t) {
+		if newPage().section(name) == nil && !leftOut[name] {
+			t.Errorf("%s is not in the table of families", name)
+		}
+	}
+}
+
+// libraryNames are the metrics that the library writes for the process.
+func libraryNames(t *testing.T) (names []string) {
+	var b bytes.Buffer
+	metrics.WriteProcessMetrics(&b)
+	metrics.WriteFDMetrics(&b)
+	for line := range strings.Lines(b.String()) {
+		names = append(names, line[:strings.IndexAny(line, "{ ")])
+	}
+	if len(names) < 50 {
+		t.Fatalf("the library writes %d lines only", len(names))
+	}
+	return names
+}

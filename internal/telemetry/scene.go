@@ -1,0 +1,73 @@
+package telemetry
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weir-gateway/weir/proxy/table"
+)
+
+// writeScene writes what is read from the living state.
+func (t *Telemetry) writeScene(p *page, scene Scene) {
+	p.gauge(scene.InFlight, "weir_http_requests_in_flight")
+	for _, l := range scene.Listeners {
+		p.gauge(l.Open, "weir_open_connections", "listener", l.Name)
+	}
+	p.gauge(1, "weir_build_info", "version", scene.Version, "revision", scene.Revision)
+	reloaded := 1
+	if t.reloadFailed.Load() {
+		reloaded = 0
+	}
+	p.gauge(reloaded, "weir_config_last_reload_successful")
+	if scene.Table == nil {
+		return
+	}
+	p.gauge(1, "weir_config_info", "hash", scene.Table.Config.Hash)
+	p.gauge(int(scene.Table.Version), "weir_table_version")
+	p.gauge(len(scene.Table.Refused), "weir_table_refused")
+	t.writeFunctions(p, scene.Table, time.Now())
+}
+
+// A place is what endpoints are counted by.
+type place struct{ function, region, state string }
+
+// writeFunctions writes the gauges of functions. Those without series of their
+// own are added up.
+func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
+	active := 0
+	held := map[string]int{}
+	endpoints := map[place]int{}
+	for name, fn := range tab.Functions {
+		if m, ok := fn.Meter.(*Meter); ok {
+			name = m.function
+		}
+		held[name] += fn.Hold.Len()
+		set := fn.Set()
+		if len(set.Endpoints) > 0 {
+			active++
+		} else {
+			endpoints[place{name, t.region, "healthy"}] += 0 // a function with nobody is worth an alert
+		}
+		for _, ep := range set.Endpoints {
+			healthy, ejected := place{name, ep.Region, "healthy"}, place{name, ep.Region, "ejected"}
+			if ep.Outlier.Ejected(now) {
+				healthy, ejected = ejected, healthy
+			}
+			endpoints[healthy]++
+			endpoints[ejected] += 0
+		}
+	}
+	p.gauge(active, "weir_active_functions")
+	for _, function := range slices.Sorted(maps.Keys(held)) {
+		p.gauge(held[function], "weir_held", "function", function)
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(endpoints), comparePlaces) {
+		p.gauge(endpoints[at], "weir_endpoints", "function", at.function, "region", at.region, "state", at.state)
+	}
+}
+
+func comparePlaces(a, b place) int {
+	return cmp.Or(cmp.Compare(a.function, b.function), cmp.Compare(a.region, b.region), cmp.Compare(b.state, a.state))
+}

@@ -1,0 +1,115 @@
+package proxy
+
+import (
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+// maxAdded is how many fields weir adds to a request at most.
+const maxAdded = 8
+
+// maxHops is how often a call may pass a weir before it counts as a loop.
+const maxHops = 8
+
+var (
+	via = []byte("1.1 weir")
+	sep = []byte(", ")
+)
+
+// accept decides which fields of the head pass, and adds weir's own.
+func (p *Proxy) accept(c *Call) error {
+	hops := c.dropFields()
+	c.describe()
+	p.identify(c)
+	if hops > maxHops {
+		return errLoop
+	}
+	if p.closing.Load() {
+		return errShuttingDown
+	}
+	return nil
+}
+
+// dropFields marks what does not pass: what belongs to the connection (RFC
+// 9110 section 7.6.1), what weir writes anew, and what an untrusted client
+// says of others. It returns how many weirs the call has passed.
+func (c *Call) dropFields() (hops int) {
+	fields := c.Request.Fields
+	for i := range fields {
+		f := &fields[i]
+		switch f.ID {
+		case message.Other:
+			f.Drop = f.Drop || message.LooksKnown(f.Name)
+		case message.Connection:
+			f.Drop = true
+			message.DropNamed(fields, f.Value)
+		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthorization, message.TE, message.Trailer,
+			message.TransferEncoding, message.Upgrade, message.ContentLength, message.Host, message.Expect,
+			message.XForwardedFor, message.XForwardedHost, message.XForwardedPort, message.XForwardedProto,
+			message.XRequestID:
+			f.Drop = true
+		case message.Forwarded:
+			f.Drop = !c.Client.Trusted
+		case message.Via:
+			hops += countHops(f.Value)
+		}
+	}
+	return hops
+}
+
+// countHops counts the weirs in a Via field, RFC 9110 section 7.6.3.
+func countHops(value []byte) (n int) {
+	const suffix = " weir"
+	message.Elements(value, func(e []byte) bool {
+		if len(e) >= len(suffix) && string(e[len(e)-len(suffix):]) == suffix {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+// describe adds what the endpoint should know of the client: X-Forwarded-*, as
+// the connection tells it, or appended to what a trusted proxy said.
+func (c *Call) describe() {
+	from := c.Client.Text
+	proto, host, port := c.Client.Scheme, c.Request.Authority, c.Client.Port
+	if c.Client.Trusted {
+		from = c.appendForwarded(from)
+		proto = c.said(message.XForwardedProto, proto)
+		host = c.said(message.XForwardedHost, host)
+		port = c.said(message.XForwardedPort, port)
+	}
+	c.add(message.XForwardedFor, from)
+	c.add(message.XForwardedProto, proto)
+	c.add(message.XForwardedHost, host)
+	c.add(message.XForwardedPort, port)
+	c.add(message.Via, via)
+}
+
+// said returns what the client's field says, or else what weir knows.
+func (c *Call) said(id message.ID, known []byte) []byte {
+	for i := range c.Request.Fields {
+		if c.Request.Fields[i].ID == id && len(c.Request.Fields[i].Value) > 0 {
+			return c.Request.Fields[i].Value
+		}
+	}
+	return known
+}
+
+// appendForwarded returns the client's X-Forwarded-For with client at its end.
+func (c *Call) appendForwarded(client []byte) []byte {
+	start := len(c.scratch)
+	for i := range c.Request.Fields {
+		if f := &c.Request.Fields[i]; f.ID == message.XForwardedFor && len(f.Value) > 0 {
+			c.scratch = append(append(c.scratch, f.Value...), sep...)
+		}
+	}
+	c.scratch = append(c.scratch, client...)
+	return c.scratch[start:]
+}
+
+func (c *Call) add(id message.ID, value []byte) {
+	n := len(c.Request.Added)
+	c.added[n] = message.Field{Name: message.Name(id), Value: value, ID: id}
+	c.Request.Added = c.added[:n+1]
+}

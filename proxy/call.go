@@ -1,0 +1,154 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
+)
+
+// A Call is one request on its way through weir. It belongs to the goroutine
+// that serves it and is never shared. The zero value is ready for Begin.
+type Call struct {
+	message.Exchange
+
+	table    *table.Table
+	fn       *table.Function
+	ep       *table.Endpoint // set while the call occupies a slot
+	last     *table.Endpoint // the endpoint of the last try, for the record
+	tried    [maxTries]*table.Endpoint
+	tries    int
+	results  [NumResults]uint16 // of its tries: how many ended so
+	inside   bool               // it has entered the function's gate
+	answered bool               // the head of an answer has been given to the client's side
+	relayed  bool               // and it was the endpoint's
+	err      error
+	fault    *fault // why it ended, if not well
+
+	waiter   coldstart.Waiter
+	cold     bool          // it stood in line while no instance was up
+	joined   bool          // and was not the one that caused the start
+	held     time.Duration // in line
+	sent     time.Duration // after Started, when the last try began
+	answer   time.Duration // after Started, when the head of the answer was in
+	failed   time.Duration // after Started, when it was clear that none comes
+	duration time.Duration // of the whole call
+
+	id      [idLen]byte
+	added   [maxAdded]message.Field
+	scratch []byte // texts made on the way; its length is reset by Begin
+}
+
+// maxTries bounds how often one call is tried where nothing else does.
+const maxTries = 3
+
+// manyFields is more than clients send; room for more is not kept.
+const manyFields = 32
+
+// Begin makes the Call ready for another request; the buffers stay.
+func (c *Call) Begin() {
+	if cap(c.Request.Fields) > manyFields {
+		c.Request.Fields = nil
+	}
+	if cap(c.Response.Fields) > manyFields {
+		c.Response.Fields = nil
+	}
+	*c = Call{
+		Exchange: message.Exchange{
+			Request:  message.Request{Fields: c.Request.Fields[:0], Scratch: c.Request.Scratch[:0]},
+			Response: message.Response{Fields: c.Response.Fields[:0]},
+			Down:     c.Down,
+			Client:   c.Client,
+		},
+		scratch: c.scratch[:0],
+	}
+}
+
+// What telemetry asks of a call that has ended.
+
+// Function is the one it was routed to, or table.Unrouted.
+func (c *Call) Function() *table.Function { return c.fn }
+
+// Endpoint is that of its last try; nil if there was none.
+func (c *Call) Endpoint() *table.Endpoint { return c.last }
+
+// ID is the request id.
+func (c *Call) ID() []byte {
+	if id := message.Get(c.Request.Added, message.XRequestID); id != nil {
+		return id
+	}
+	return c.id[:]
+}
+
+// Status is that of the answer; 499 if the client left before it was whole.
+func (c *Call) Status() int {
+	if c.fault != nil && (!c.relayed || c.fault.status == 499) {
+		return c.fault.status
+	}
+	return c.Response.Status
+}
+
+// UpstreamStatus is what the endpoint answered; 0 if it did not.
+func (c *Call) UpstreamStatus() int {
+	if !c.relayed {
+		return 0
+	}
+	return c.Response.Status
+}
+
+// Cause is the short name of the fault it ended with, or empty.
+func (c *Call) Cause() string {
+	if c.fault == nil {
+		return ""
+	}
+	return c.fault.cause
+}
+
+// Err is what went wrong, for the log; nil if nothing did.
+func (c *Call) Err() error { return c.err }
+
+// Tries is how many tries it took.
+func (c *Call) Tries() int { return c.tries }
+
+// Tried is how many of its tries ended with r.
+func (c *Call) Tried(r Result) int { return int(c.results[r]) }
+
+// Cold tells whether it stood in line while no instance was up.
+func (c *Call) Cold() bool { return c.cold }
+
+// Joined tells whether it waited for a start that another call had caused.
+func (c *Call) Joined() bool { return c.joined }
+
+// Held is how long it stood in line.
+func (c *Call) Held() time.Duration { return c.held }
+
+// Duration is from the end of the request's head to the end of the answer.
+func (c *Call) Duration() time.Duration { return c.duration }
+
+// UpstreamDuration is from the begin of the last try to the head of its
+// response; 0 if none came.
+func (c *Call) UpstreamDuration() time.Duration {
+	if c.answer == 0 {
+		return 0
+	}
+	return c.answer - c.sent
+}
+
+// Ended is the moment when the call ended; the zero time before the first.
+func (c *Call) Ended() time.Time {
+	if c.Started.IsZero() {
+		return c.Started
+	}
+	return c.Started.Add(c.duration)
+}
+
+// Recent is a moment not long ago, good enough for a generous timeout.
+func (c *Call) Recent() time.Time { return c.now() }
+
+// since is how long after Started it is now. It costs one clock read.
+func (c *Call) since() time.Duration { return time.Since(c.Started) }
+
+// now is the present moment by the call's own reckoning, without a clock read:
+// Started plus what is known to have passed.
+func (c *Call) now() time.Time { return c.Started.Add(max(c.sent, c.answer, c.held, c.failed)) }

@@ -1,0 +1,28 @@
+// Package proxy carries one call, from its first byte to its last, through the
+// eight stations: accept, route, admit, take, hold, forward, respond, record.
+//
+// Invariants
+//
+//   - Every call ends in exactly one answer and one record.
+//   - A slot taken is given back once, at the last byte from the endpoint.
+//   - Only accept, hold and forward wait for something outside, and respond
+//     for the client. Nothing on the way can start a lookup.
+//   - A warm call allocates nothing (alloc_test.go).
+//   - fault.go is the only place where an error meets HTTP.
+//
+// Not here: bytes on the wire (proxy/http1), counters (internal/telemetry
+// gets each call once, from record).
+//
+// Decision, 2026-11-23: timeouts.request ends with the head of the answer. A
+// body may flow for as long as it makes progress, or a download and an event
+// stream would need a setting of their own to work at all. If users ask for a
+// bound on the whole, it becomes a setting beside it.
+//
+// Decision, 2026-11-23: a try that ended before a byte of the answer is made
+// again on another endpoint if it never connected, or if the method is
+// idempotent and no byte of the body was read, on whichever connection. The
+// design had it only for a reused one, but an endpoint that is killed breaks
+// new connections as well, and RFC 9110 section 9.2.2 allows both. One that
+// broke on a reused connection may meet the same endpoint again: that says
+// nothing of its next connection.
+package proxy

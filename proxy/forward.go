@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+// forward makes one try on the endpoint's own connections, and remembers how
+// the endpoint fared.
+func (p *Proxy) forward(c *Call) error {
+	c.sent = c.since()
+	c.Sent = c.Started.Add(c.sent)
+	err := c.ep.Conns.Try(&c.Exchange)
+	c.results[resultOf(err)]++
+	if err == nil {
+		c.answer = c.since()
+		c.ep.Outlier.Fared()
+		c.tries++
+		return nil
+	}
+	c.tried[c.tries%maxTries] = c.ep
+	switch {
+	case !errors.Is(err, message.ErrConnect) && !errors.Is(err, message.ErrConnectTimeout) && !errors.Is(err, message.ErrReset):
+	case c.Reused: // an endpoint may close what it does not use: that says nothing of its next connection
+		c.tried[c.tries%maxTries] = nil
+	default:
+		c.ep.Outlier.Failed(c.Started.Add(c.since()))
+	}
+	c.tries++
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errDeadline
+	}
+	return err
+}
+
+// again decides whether the call may be tried once more after err.
+func (p *Proxy) again(c *Call, err error) bool {
+	switch faultOf(err).again {
+	case beforeSent:
+		// Where instances come and go, a refused connection is news of one
+		// that went: the call goes back in line, for as long as it may be held.
+		return !c.BodyTouched && (c.fn.Start != nil || c.tries < maxTries)
+	case unanswered:
+		return c.tries < maxTries && !c.BodyTouched && c.idempotent()
+	}
+	return false
+}
+
+// idempotent tells whether sending the call twice does what once does, RFC
+// 9110 section 9.2.2, or the client says so.
+func (c *Call) idempotent() bool {
+	switch string(c.Request.Method) {
+	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
+		return true
+	}
+	return message.Get(c.Request.Fields, message.IdempotencyKey) != nil
+}

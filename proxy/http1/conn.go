@@ -1,0 +1,305 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-gateway/weir/proxy"
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+// Reasons why a request never came to be.
+var (
+	errHeadLarge = message.Refuse(message.KindHeadTooLarge, "the head of the request is too large")
+	errHeadSlow  = message.Refuse(message.KindSlow, "the head of the request came too slowly")
+	errBodySlow  = message.Refuse(message.KindSlow, "the body of the request came too slowly")
+	errBodyLarge = message.Refuse(message.KindBodyTooLarge, "the body of the request is too large")
+	errCut       = errors.New("the rest of the body is not wanted")
+)
+
+// A conn is a client's connection and the call on it: the Downstream of that
+// call.
+type conn struct {
+	wire
+	server *Server
+	cfg    *settings // for the present call
+	call   proxy.Call
+	body   body
+	taken  int64 // bytes of the request's body so far
+
+	out     []byte      // of the answer, not sent yet; nil between calls
+	framing answerState // of the answer's body
+	bufs    net.Buffers // for writes of several pieces
+	pieces  [3][]byte
+
+	idle    atomic.Bool // waits for a call; the server may end that
+	woken   atomic.Bool // Wake was called
+	cut     atomic.Bool // CutBody was called
+	gone    bool        // what the last look at the parked client said
+	closed  bool        // nothing more can be sent
+	strange bool        // what came is no request: more of it may be on the way
+	peek    [1]byte
+	parkFn  func(fd uintptr) bool
+	watch   watch
+}
+
+// serve carries the calls that come on the connection, one after another.
+func (c *conn) serve() {
+	for c.nextHead() {
+		if !c.carry() {
+			break
+		}
+	}
+	c.shut()
+}
+
+// nextHead waits until the next head is in and parsed. A head that cannot be
+// made out is answered, and ends the connection.
+func (c *conn) nextHead() bool {
+	if c.cut.Swap(false) {
+		c.forget()
+	}
+	if !c.awaitCall() {
+		return false
+	}
+	c.cfg = c.server.settings.Load()
+	began := time.Now() // the one clock read of a call's way in
+	n, ended, err := c.readHead(began)
+	if n == 0 && err == nil {
+		return false // the client left in the middle: there is nobody to answer
+	}
+	c.call.Begin()
+	c.call.Down = c
+	c.call.Started = ended // a client that sends its head slowly does so on its own time
+	c.taken = 0
+	limits := &c.cfg.Limits
+	r := &c.call.Request
+	if err == nil {
+		err = parseRequest(c.buf[c.r:c.r+n], r, int(limits.TargetBytes), limits.Fields)
+		c.r += n
+	}
+	if err == nil && limits.BodyBytes > 0 && r.Length > int64(limits.BodyBytes) {
+		err = errBodyLarge
+	}
+	if err != nil {
+		c.refuse(err)
+		return false
+	}
+	r.Close = r.Close || c.server.draining.Load()
+	c.body.begin(r.Framing, r.Length, true)
+	return true
+}
+
+// refuse answers a head that is no request.
+func (c *conn) refuse(err error) {
+	r := &c.call.Request
+	r.Close, r.Minor, r.Fields = true, 1, r.Fields[:0] // what was parsed of it proves nothing
+	c.body.begin(message.NoBody, 0, false)
+	c.strange = true
+	c.server.core.Refuse(&c.call, err)
+}
+
+// awaitCall waits for the first byte of a head, for as long as a connection
+// may idle, and holds no buffer meanwhile.
+func (c *conn) awaitCall() bool {
+	for {
+		for c.w-c.r >= 2 && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n' {
+			c.r += 2 // an empty line before a request is passed over, RFC 9112 section 2.2
+		}
+		if c.w-c.r > 1 || c.w-c.r == 1 && c.buf[c.r] != '\r' {
+			return true // pipelined
+		}
+		switch {
+		case c.w == c.r:
+			c.release()
+		case c.w == len(c.buf):
+			c.room(smallBuffer, false) // half an empty line: a read into no room would look like the end
+		}
+		now := c.call.Ended()
+		if now.IsZero() {
+			now = time.Now() // the first call of the connection
+		}
+		c.until(now.Add(c.cfg.idle), c.cfg.idle/8)
+		c.idle.Store(true)
+		if c.server.draining.Load() { // set before it looked at idle: one of the two sees the other
+			return false
+		}
+		err := c.fill()
+		c.idle.Store(false)
+		if c.server.draining.Load() {
+			c.forget()
+		}
+		if err != nil {
+			return false
+		}
+	}
+}
+
+// readHead reads until the head is whole and returns its length, and when that
+// was. 0 without an error is a client that left.
+func (c *conn) readHead(began time.Time) (n int, ended time.Time, err error) {
+	limits := &c.cfg.Limits
+	looked := 0
+	ended = began
+	for {
+		n, looked, err = headEnd(c.unread(), looked)
+		if err != nil {
+			return 0, ended, err
+		}
+		if n > 0 {
+			if n > int(limits.HeadBytes) {
+				return 0, ended, errHeadLarge
+			}
+			return n, ended, nil
+		}
+		have := c.w - c.r
+		if have >= int(limits.HeadBytes) {
+			return 0, ended, errHeadLarge
+		}
+		if c.w == len(c.buf) { // full: move to the front, or take a larger one
+			c.room(max(smallBuffer, min(2*have, int(limits.HeadBytes)+1)), false)
+		}
+		c.until(began.Add(limits.HeadTimeout), limits.HeadTimeout/8)
+		err := c.fill()
+		ended = time.Now()
+		if isTimeout(err) {
+			return 0, ended, errHeadSlow
+		} else if err != nil {
+			return 0, ended, nil
+		}
+	}
+}
+
+// carry has one call served, and tells whether the connection goes on.
+func (c *conn) carry() bool {
+	c.server.core.Serve(&c.call)
+	if c.closed || c.call.Request.Close || !c.body.whole() {
+		return false
+	}
+	c.wire.release()
+	return true
+}
+
+// Next returns the next bytes of the request's body.
+func (c *conn) Next() ([]byte, error) {
+	b, err := c.body.Next()
+	c.call.BodyTouched = c.call.BodyTouched || err != io.EOF // an end without a byte before it comes again
+	c.taken += int64(len(b))
+	if limit := int64(c.cfg.Limits.BodyBytes); limit > 0 && c.taken > limit {
+		c.body.err = errBodyLarge
+		return nil, errBodyLarge
+	}
+	c.call.BytesIn = c.taken
+	if err == io.ErrUnexpectedEOF {
+		return nil, message.ErrClientGone
+	}
+	return b, err
+}
+
+// Ready tells whether Next would return without waiting.
+func (c *conn) Ready() bool { return c.body.Ready() }
+
+// fillBody waits for more of the request's body, as long as a body may stand
+// still.
+func (c *conn) fillBody() error {
+	patience := c.cfg.Limits.BodyProgress
+	c.until(time.Now().Add(patience), patience/8)
+	if c.cut.Load() { // set before it changed the deadline: one of the two sees the other
+		return errCut
+	}
+	err := c.fill()
+	switch {
+	case err == nil || err == io.EOF:
+		return err
+	case c.cut.Load():
+		return errCut
+	case isTimeout(err):
+		return errBodySlow
+	}
+	return message.ErrClientGone
+}
+
+// CutBody makes the goroutine that reads the body stop.
+func (c *conn) CutBody() {
+	c.cut.Store(true)
+	_ = c.nc.SetReadDeadline(longAgo) // the connection's own goroutine forgets what was armed, in nextHead
+}
+
+// shut ends the connection. If the client may still be sending, it is given a
+// moment to read the answer first: a close with unread bytes is a reset, which
+// may overtake the answer (RFC 9112 section 9.6).
+func (c *conn) shut() {
+	if !c.closed && (c.strange || !c.body.whole()) {
+		c.lingerClose()
+	}
+	_ = c.nc.Close()
+	c.drop()
+	if c.out != nil {
+		putBuffer(c.out)
+		c.out = nil
+	}
+}
+
+// hangUp ends the connection from another goroutine, as if the client had left:
+// unlike with Close, whoever waits on the connection is told, and the Watcher
+// too, so that a call whose endpoint is silent ends.
+func (c *conn) hangUp() {
+	tcp, ok := c.nc.(*net.TCPConn)
+	if !ok {
+		_ = c.nc.Close()
+		return
+	}
+	_ = tcp.CloseRead()
+	_ = tcp.CloseWrite()
+}
+
+// How much and how long weir goes on reading what nobody wants.
+const (
+	lingerBytes = 256 << 10
+	lingerTime  = time.Second
+)
+
+func (c *conn) lingerClose() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.setReadDeadline(time.Now().Add(lingerTime))
+	for n := 0; n < lingerBytes; n += c.w {
+		c.r, c.w = 0, 0
+		if c.fill() != nil {
+			return
+		}
+	}
+}
+
+// describe notes who is at the other end.
+func (c *conn) describe(client, local net.Addr) {
+	cl := &c.call.Client
+	cl.Scheme = schemeHTTP
+	if a, ok := client.(*net.TCPAddr); ok {
+		cl.Addr = a.AddrPort().Addr().Unmap()
+		cl.Text = []byte(cl.Addr.WithZone("").String())
+		cl.Trusted = c.cfg.trusts(cl.Addr)
+	}
+	if a, ok := local.(*net.TCPAddr); ok {
+		cl.Port = []byte(strconv.Itoa(a.Port))
+	}
+}
+
+var schemeHTTP = []byte("http")
+
+// trusts tells whether a peer is one of the listener's trusted proxies.
+func (s *settings) trusts(a netip.Addr) bool {
+	for _, prefix := range s.TrustedProxies {
+		if prefix.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

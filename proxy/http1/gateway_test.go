@@ -1,0 +1,250 @@
+package http1_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/proxy"
+	"github.com/weir-gateway/weir/proxy/http1"
+	"github.com/weir-gateway/weir/proxy/table"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A gateway is a whole weir without its command line: real sockets on both
+// sides.
+type gateway struct {
+	t      testing.TB
+	addr   string
+	keeper *table.Keeper
+	server *http1.Server
+	proxy  *proxy.Proxy
+
+	quiet bool // keep no records
+
+	mu      sync.Mutex
+	records []record
+	came    chan struct{}
+}
+
+// A record is what was told of a call that has ended.
+type record struct {
+	function, cause string
+	status, tries   int
+	in, out         int64
+	held            time.Duration
+	err             error
+}
+
+type meter struct{}
+
+func (meter) Unregister() {}
+
+func (g *gateway) Record(c *proxy.Call) {
+	if g.quiet {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.records = append(g.records, record{c.Function().Name, c.Cause(), c.Status(), c.Tries(), c.BytesIn, c.BytesOut, c.Held(), c.Err()})
+	select {
+	case g.came <- struct{}{}:
+	default:
+	}
+}
+
+// lastRecord waits for the n-th record and returns it.
+func (g *gateway) record(n int) record {
+	g.t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	for {
+		g.mu.Lock()
+		if len(g.records) >= n {
+			defer g.mu.Unlock()
+			return g.records[n-1]
+		}
+		g.mu.Unlock()
+		select {
+		case <-g.came:
+		case <-deadline.C:
+			g.t.Fatalf("record %d never came", n)
+		}
+	}
+}
+
+// parts of a gateway that a test may bring.
+type parts struct {
+	provider  discovery.Provider
+	scalers   map[string]coldstart.Scaler
+	transport table.NewTransport
+	prepare   func(*config.Config)
+}
+
+// start runs a gateway for a document until the test ends. Its one listener is
+// on a free port.
+func start(t testing.TB, doc string, p parts) *gateway {
+	t.Helper()
+	cfg, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1' }]\n"+doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.prepare != nil {
+		p.prepare(cfg)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if p.provider == nil {
+		p.provider = discovery.NewStatic(log)
+	}
+	if p.transport == nil {
+		p.transport = http1.NewPool
+	}
+	g := &gateway{t: t, came: make(chan struct{}, 1)}
+	activator := coldstart.NewActivator(p.scalers, nil, log)
+	g.keeper = table.NewKeeper(cfg, table.Parts{
+		Provider: p.provider, Activator: activator, NewTransport: p.transport,
+		NewMeter: func(string) table.Meter { return meter{} }, Log: log,
+	})
+	watcher, err := http1.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.proxy = proxy.New(g.keeper, g, log)
+	g.server = http1.NewServer(cfg.Listeners[0], cfg.Defaults.Timeouts.Idle, g.proxy, watcher, log)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { _ = g.keeper.Run(ctx) })
+	work.Go(func() { _ = activator.Run(ctx) })
+	work.Go(func() { _ = watcher.Run(ctx) })
+	<-g.keeper.Ready()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.addr = ln.Addr().String()
+	work.Go(func() {
+		if err := g.server.Serve(ln); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		drain, stop := context.WithTimeout(context.Background(), 2*time.Second)
+		defer stop()
+		_ = g.server.Drain(drain)
+		for _, fn := range g.keeper.Table().Functions {
+			for _, ep := range fn.Set().Endpoints {
+				ep.Conns.CloseIdle()
+			}
+		}
+		cancel()
+		work.Wait()
+	})
+	return g
+}
+
+// backend serves one function and returns the document that routes all to it.
+func backend(t testing.TB, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return one(s.Listener.Addr().String())
+}
+
+// one is a document with one function on some addresses.
+func one(addrs ...string) string {
+	return fmt.Sprintf("functions: { f: { endpoints: ['%s'] } }\nroutes: [{ path_prefix: /, function: f }]\n", strings.Join(addrs, "', '"))
+}
+
+// a client's connection, for what http.Client will not say.
+type client struct {
+	net.Conn
+	t  testing.TB
+	br *bufio.Reader
+}
+
+func (g *gateway) dial() *client {
+	g.t.Helper()
+	nc, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	return &client{nc, g.t, bufio.NewReader(nc)}
+}
+
+func (c *client) send(s string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// answer reads one response and its body.
+func (c *client) answer(method string) (*http.Response, string, error) {
+	r, err := http.ReadResponse(c.br, &http.Request{Method: method})
+	if err != nil {
+		return nil, "", err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	return r, string(b), err
+}
+
+// want reads one response that must have this status, and returns its body.
+func (c *client) want(method string, status int) string {
+	c.t.Helper()
+	r, body, err := c.answer(method)
+	if err != nil {
+		c.t.Fatalf("no answer: %v", err)
+	}
+	if r.StatusCode != status {
+		c.t.Fatalf("status %d, want %d; body %q", r.StatusCode, status, body)
+	}
+	return body
+}
+
+// wantClosed reads to the end of the connection.
+func (c *client) wantClosed() {
+	c.t.Helper()
+	if rest, err := io.ReadAll(c.br); len(rest) > 0 || err != nil && strings.Contains(err.Error(), "timeout") {
+		c.t.Fatalf("the connection is open, or more came: %q, %v", rest, err)
+	}
+}
+
+// trustLoopback makes the test's own client a trusted proxy.
+func trustLoopback(cfg *config.Config) {
+	cfg.Listeners[0].TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+}
+
+// endpoint is the function's n-th.
+func (g *gateway) endpoint(n int) *table.Endpoint {
+	return g.keeper.Table().Functions["f"].Set().Endpoints[n]
+}
+
+// inFlight waits until n calls are on the function's first endpoint.
+func (g *gateway) inFlight(n int) {
+	g.t.Helper()
+	for began := time.Now(); g.endpoint(0).Link.Slots.InFlight() != n; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			g.t.Fatalf("%d calls in flight, want %d", g.endpoint(0).Link.Slots.InFlight(), n)
+		}
+	}
+}

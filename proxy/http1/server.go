@@ -1,0 +1,200 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/proxy"
+)
+
+// ErrForced: calls were still running when the time for draining was over, and
+// were cut off.
+var ErrForced = errors.New("calls were cut off")
+
+// A Core carries the calls that a Server reads: a *proxy.Proxy.
+type Core interface {
+	Serve(c *proxy.Call)
+	Refuse(c *proxy.Call, err error)
+}
+
+// A Server is the serve loop of one listener.
+type Server struct {
+	name     string
+	settings atomic.Pointer[settings]
+	core     Core
+	watcher  *Watcher
+	log      *slog.Logger
+
+	draining atomic.Bool
+	open     atomic.Int64
+	done     sync.WaitGroup // connections
+
+	mu       sync.Mutex // guards all below
+	listener net.Listener
+	conns    map[*conn]struct{}
+}
+
+// settings are what may change while the Server runs. Frozen.
+type settings struct {
+	config.Listener
+	idle time.Duration // the keep-alive wait
+}
+
+// NewServer makes a Server for a listener; idle is the keep-alive wait.
+func NewServer(cfg config.Listener, idle time.Duration, core Core, w *Watcher, log *slog.Logger) *Server {
+	s := &Server{name: cfg.Name, core: core, watcher: w, log: log, conns: map[*conn]struct{}{}}
+	s.Configure(cfg, idle)
+	return s
+}
+
+// Configure changes everything but the address, for the calls that come from
+// now on.
+func (s *Server) Configure(cfg config.Listener, idle time.Duration) {
+	limits := &cfg.Limits
+	limits.TargetBytes = orElse(limits.TargetBytes, limits.HeadBytes)
+	limits.HeadTimeout = orElse(limits.HeadTimeout, unlimited)
+	limits.BodyProgress = orElse(limits.BodyProgress, unlimited)
+	s.settings.Store(&settings{cfg, idle})
+}
+
+// unlimited is what a timeout of 0 stands for.
+const unlimited = 10_000 * time.Hour
+
+// orElse returns a limit, or what stands for none if it is 0.
+func orElse[T config.Size | time.Duration](limit, none T) T {
+	if limit == 0 {
+		return none
+	}
+	return limit
+}
+
+// Open tells how many clients are connected.
+func (s *Server) Open() int { return int(s.open.Load()) }
+
+// Name is the listener's.
+func (s *Server) Name() string { return s.name }
+
+// An accept that fails, because descriptors have run out or the client was
+// gone already, is tried again after a pause that grows.
+const (
+	firstAcceptPause = 5 * time.Millisecond
+	longAcceptPause  = time.Second
+)
+
+// Serve accepts connections from ln until Drain or Close; it owns ln.
+func (s *Server) Serve(ln net.Listener) error {
+	s.mu.Lock()
+	s.listener = ln
+	s.mu.Unlock()
+	if s.draining.Load() {
+		return ln.Close()
+	}
+	pause := time.Duration(0)
+	for {
+		nc, err := ln.Accept()
+		if s.draining.Load() {
+			if err == nil {
+				_ = nc.Close()
+			}
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("listener %s: %w", s.name, err)
+		}
+		if err != nil {
+			pause = min(max(2*pause, firstAcceptPause), longAcceptPause)
+			s.log.Warn("cannot accept", "listener", s.name, "error", err.Error(), "pause_ms", pause.Milliseconds())
+			<-time.NewTimer(pause).C
+			continue
+		}
+		pause = 0
+		s.accept(nc)
+	}
+}
+
+// accept begins to serve a connection, if there is room for it.
+func (s *Server) accept(nc net.Conn) {
+	settings := s.settings.Load()
+	if limit := settings.Limits.Connections; limit > 0 && s.Open() >= limit {
+		_ = nc.Close()
+		return
+	}
+	c := &conn{server: s, cfg: settings}
+	if err := c.open(nc); err != nil {
+		s.log.Error("cannot serve", "listener", s.name, "error", err.Error())
+		_ = nc.Close()
+		return
+	}
+	c.body = body{wire: &c.wire, fillOne: c.fillBody, err: io.EOF} // no call, no body to come
+	c.parkFn = c.parked
+	c.describe(nc.RemoteAddr(), nc.LocalAddr())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() { // under the lock that Drain takes before it waits for done
+		_ = nc.Close()
+		return
+	}
+	s.conns[c] = struct{}{}
+	s.open.Add(1)
+	s.done.Go(func() {
+		s.guard(c)
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+		s.open.Add(-1)
+	})
+}
+
+// guard serves a connection, and keeps a panic from costing more than it.
+func (s *Server) guard(c *conn) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			s.log.Error("BUG: a connection panicked", "panic", fmt.Sprint(bug), "stack", string(debug.Stack()))
+			_ = c.nc.Close()
+		}
+	}()
+	c.serve()
+}
+
+// Drain stops accepting, closes idle connections, and waits for the calls that
+// are running; their answers end their connections. When ctx ends first the
+// rest is cut off and ErrForced returned.
+func (s *Server) Drain(ctx context.Context) error {
+	s.draining.Store(true)
+	s.mu.Lock()
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+	for c := range s.conns {
+		if c.idle.Load() {
+			_ = c.nc.SetReadDeadline(longAgo)
+		}
+	}
+	s.mu.Unlock()
+	over := make(chan struct{})
+	go func() {
+		s.done.Wait()
+		close(over)
+	}()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.hangUp()
+	}
+	s.mu.Unlock()
+	<-over
+	return ErrForced
+}

@@ -1,0 +1,380 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+const (
+	// patience is how long a call waits for its endpoint before somebody looks
+	// whether the client is still there. Registering costs two system calls,
+	// and most answers come sooner.
+	patience = 20 * time.Millisecond
+
+	// expectPatience is how long an endpoint that was told of an Expect may
+	// keep silent before the body is sent all the same, RFC 9110 section
+	// 10.1.1.
+	expectPatience = time.Second
+
+	// maxInterims is how many 1xx heads may precede an answer.
+	maxInterims = 32
+
+	// maxResponseHead and maxResponseFields bound the head of a response.
+	maxResponseHead   = 64 << 10
+	maxResponseFields = 1000
+)
+
+// An upConn is a connection to an endpoint, and the try on it.
+type upConn struct {
+	wire
+	pool  *Pool
+	since time.Time // when it was last used
+
+	// The try: generation<<2 | phase. Whoever changes the phase from running
+	// decides how the try ends, so that a cancel that comes late cannot hit the
+	// connection when it carries another call.
+	state atomic.Uint64
+
+	x        *message.Exchange
+	body     body
+	keep     bool // the response allows another exchange
+	watching bool
+	upload   upload
+
+	lookFn func(fd uintptr)
+	polled [1]unix.PollFd
+	silent bool // what the last look at the idle connection said
+}
+
+const (
+	phaseIdle = iota
+	phaseRunning
+	phaseCanceled
+)
+
+// errNoHead is the state of a response's body before its head is in.
+var errNoHead = errors.New("the head of the response is not in yet")
+
+func (u *upConn) begin(x *message.Exchange) {
+	u.state.Store(u.state.Load()&^3 + 4 | phaseRunning)
+	u.x, u.keep, u.watching = x, false, false
+	u.upload.started = false
+	u.upload.err.Store(nil)
+	u.body.err = errNoHead
+}
+
+func (u *upConn) generation() uint64 { return u.state.Load() >> 2 }
+
+// Cancel closes the connection if the try with that generation still runs.
+func (u *upConn) Cancel(gen uint64) {
+	if u.state.CompareAndSwap(gen<<2|phaseRunning, gen<<2|phaseCanceled) {
+		u.reset()
+	}
+}
+
+func (u *upConn) canceled() bool { return u.state.Load()&3 == phaseCanceled }
+
+// Try carries one request to the endpoint and brings the head of its response
+// back.
+func (p *Pool) Try(x *message.Exchange) error {
+	u := p.get(x.Sent, !repeatable(x.Request.Method))
+	x.Reused = u != nil
+	if u == nil {
+		ctx, cancel := context.WithDeadline(context.Background(), x.Deadline)
+		defer cancel()
+		var err error
+		if u, err = p.dial(ctx); err != nil {
+			if ctx.Err() != nil {
+				return os.ErrDeadlineExceeded
+			}
+			return err
+		}
+	}
+	u.begin(x)
+	err := u.send()
+	if err == nil {
+		err = u.receive()
+	}
+	if err != nil {
+		err = u.verdict(err)
+		u.Release()
+		if x.Reused {
+			p.doubt.Store(time.Now().UnixNano())
+		}
+		return err
+	}
+	x.Up = u
+	return nil
+}
+
+// repeatable tells whether a call with this method may be tried again after its
+// connection turned out to be closed: then it is cheaper to find out than to
+// look.
+func repeatable(method []byte) bool { return string(method) == "GET" || string(method) == "HEAD" }
+
+// verdict is what the end of a try means: whose doing it was comes before what
+// was noticed first.
+func (u *upConn) verdict(err error) error {
+	if bad := u.upload.failure(); bad != nil {
+		return bad
+	}
+	switch {
+	case u.canceled():
+		return message.ErrClientGone
+	case errors.Is(err, message.ErrProtocol), errors.Is(err, message.ErrConnect), errors.Is(err, message.ErrClientGone),
+		isTimeout(err):
+		return err
+	}
+	return fmt.Errorf("%w: %w", message.ErrReset, err)
+}
+
+// send writes the head, and the body with it as far as it is here already. The
+// rest of the body goes beside the response.
+func (u *upConn) send() error {
+	x := u.x
+	out := getBuffer(smallBuffer)
+	defer func() { putBuffer(out) }()
+	head := appendRequest(out[:0], &x.Request, u.pool.host)
+	whole := x.Request.Framing == message.NoBody
+	if !whole && !x.Request.Expect {
+		var err error
+		if head, whole, err = u.appendBody(head, cap(out)); err != nil {
+			u.upload.fail(err)
+			return err
+		}
+	}
+	// An eighth of what is left, not a fixed time: what is armed may be an
+	// earlier call's and must not have passed.
+	u.writeBy(x.Deadline, x.Deadline.Sub(x.Sent)/8)
+	if n, err := u.nc.Write(head); err != nil {
+		if n == 0 && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+			return fmt.Errorf("%w: %w", message.ErrConnect, err) // it was closed before: nothing was sent
+		}
+		return err
+	}
+	if !whole && !x.Request.Expect {
+		u.startUpload()
+	}
+	return nil
+}
+
+// appendBody adds to the head what has come of the body, as far as there is
+// room, and tells whether that was all of it.
+func (u *upConn) appendBody(b []byte, room int) (out []byte, whole bool, err error) {
+	x := u.x
+	for x.Down.Ready() {
+		p, err := x.Down.Next()
+		if err == io.EOF {
+			if x.Request.Framing == message.Chunked {
+				b = append(b, lastChunk...)
+			}
+			return b, true, nil
+		}
+		if err != nil {
+			return b, false, err
+		}
+		if x.Request.Framing == message.Chunked {
+			b = appendChunkSize(b, len(p))
+		}
+		b = append(b, p...)
+		if x.Request.Framing == message.Chunked {
+			b = append(b, crlf...)
+		}
+		if len(b) > room {
+			break
+		}
+	}
+	return b, false, nil
+}
+
+// receive waits for the head of the response. What comes before it is passed
+// on: 1xx heads, and the client's permission to send a body.
+func (u *upConn) receive() error {
+	x := u.x
+	expecting := x.Request.Expect && x.Request.Framing != message.NoBody
+	for range maxInterims {
+		x.Response.Fields = x.Response.Fields[:0]
+		if err := u.receiveHead(&expecting); err != nil {
+			return err
+		}
+		switch status := x.Response.Status; {
+		case status >= 200:
+			if u.upload.started && !u.upload.over(uploadGrace) || expecting {
+				x.Request.Close = true // the client is still sending what nobody reads
+			}
+			if expecting {
+				u.keep = false // the endpoint may still wait for the body: what came next would be it
+			}
+			u.body.begin(x.Response.Framing, x.Response.Length, false)
+			return nil
+		case status == 101:
+			return protocol("it switched protocols without being asked")
+		case status == 100:
+			if expecting {
+				expecting = false
+				if err := u.askForBody(); err != nil {
+					return err
+				}
+			}
+		default:
+			dropHop(x.Response.Fields)
+			if err := x.Down.Interim(&x.Response); err != nil {
+				return err
+			}
+		}
+	}
+	return protocol("too many interim responses")
+}
+
+// dropHop marks what does not pass of an interim head: it goes to the client
+// without the stations that see to that. Of the fields that weir knows none
+// has a meaning there.
+func dropHop(fields []message.Field) {
+	for i := range fields {
+		f := &fields[i]
+		f.Drop = f.Drop || f.ID != message.Other
+		if f.ID == message.Connection {
+			message.DropNamed(fields, f.Value)
+		}
+	}
+}
+
+// askForBody tells the client to send the body it announced, and passes it on.
+func (u *upConn) askForBody() error {
+	if err := u.x.Down.Continue(); err != nil {
+		return err
+	}
+	u.startUpload()
+	return nil
+}
+
+// receiveHead reads one head off the wire.
+func (u *upConn) receiveHead(expecting *bool) error {
+	looked := 0
+	for {
+		n, next, err := headEnd(u.unread(), looked)
+		if err != nil {
+			return protocol(err.Error())
+		}
+		if n > 0 {
+			u.keep, err = parseResponse(u.unread()[:n], &u.x.Response, string(u.x.Request.Method) == "HEAD", maxResponseFields)
+			u.r += n
+			return err
+		}
+		looked = next
+		have := u.w - u.r
+		if have >= maxResponseHead {
+			return protocol("the head is too large")
+		}
+		if u.w == len(u.buf) && u.buf != nil {
+			u.room(max(smallBuffer, 2*have), false)
+		}
+		if err := u.await(u.x.Deadline, expecting); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+}
+
+// await waits for bytes from the endpoint until the deadline; the zero time is
+// none. When that takes longer than patience it has the client watched. What
+// else has its time meanwhile is done: a body that was announced with Expect
+// goes off when the endpoint does not say whether it wants it.
+func (u *upConn) await(deadline time.Time, expecting *bool) error {
+	if u.r == u.w && u.buf != nil && u.body.err != nil {
+		u.release() // wait for a head without a buffer
+	}
+	began := u.x.Sent
+	if !u.watching || *expecting {
+		if u.body.err == nil { // later than the head: the try's begin is no measure any more
+			began = time.Now()
+		}
+		u.until(earlier(deadline, began.Add(patience)), patience/2)
+	} else {
+		u.until(deadline, 0)
+	}
+	for {
+		err := u.fill()
+		if !isTimeout(err) {
+			return err
+		}
+		now := time.Now()
+		if !deadline.IsZero() && !now.Before(deadline) {
+			return err
+		}
+		if !u.watching {
+			u.watching = true
+			u.x.Down.Watch(u, u.generation())
+		}
+		next := deadline
+		if *expecting {
+			if giveUp := began.Add(expectPatience); now.Before(giveUp) {
+				next = earlier(deadline, giveUp)
+			} else {
+				*expecting = false
+				if err := u.askForBody(); err != nil {
+					return err
+				}
+			}
+		}
+		u.setReadDeadline(next)
+	}
+}
+
+// earlier is the earlier of two moments, of which a may be none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// fillBody waits for more of the response's body, for as long as it takes: the
+// client is watched, and a dead endpoint is found out by TCP's keep-alive.
+func (u *upConn) fillBody() error {
+	expecting := false
+	err := u.await(time.Time{}, &expecting)
+	if err != nil && u.canceled() {
+		return message.ErrClientGone
+	}
+	return err
+}
+
+// Next returns the next bytes of the response's body.
+func (u *upConn) Next() ([]byte, error) { return u.body.Next() }
+
+// Ready tells whether Next would return without waiting.
+func (u *upConn) Ready() bool { return u.body.Ready() }
+
+// Release ends the try: the connection is kept if both messages were whole and
+// nothing forbids it.
+func (u *upConn) Release() {
+	x := u.x
+	if x == nil {
+		return
+	}
+	gone := u.watching && x.Down.Unwatch()
+	clean := u.endUpload()
+	u.x = nil
+	gen := u.generation() << 2
+	ended := u.state.CompareAndSwap(gen|phaseRunning, gen) // phaseIdle
+	if !ended || gone || !clean || !u.keep || !u.body.whole() || u.r != u.w {
+		u.discard() // bytes behind a response belong to nobody
+		return
+	}
+	u.release()
+	u.since = x.Sent
+	u.pool.put(u)
+}

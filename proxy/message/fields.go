@@ -1,0 +1,204 @@
+package message
+
+import "bytes"
+
+// An ID is a field name that weir knows.
+type ID uint8
+
+// The names that weir acts on. All others are Other and pass.
+const (
+	Other ID = iota
+	Accept
+	Connection
+	ContentLength
+	ContentType
+	Date
+	Expect
+	Forwarded
+	Host
+	IdempotencyKey
+	KeepAlive
+	ProxyAuthenticate
+	ProxyAuthorization
+	ProxyConnection
+	RetryAfter
+	TE
+	Trailer
+	TransferEncoding
+	Upgrade
+	UserAgent
+	Via
+	XForwardedFor
+	XForwardedHost
+	XForwardedPort
+	XForwardedProto
+	XRequestID
+	numIDs
+)
+
+// names as weir writes them, by ID.
+var names = [numIDs][]byte{
+	Accept:             []byte("Accept"),
+	Connection:         []byte("Connection"),
+	ContentLength:      []byte("Content-Length"),
+	ContentType:        []byte("Content-Type"),
+	Date:               []byte("Date"),
+	Expect:             []byte("Expect"),
+	Forwarded:          []byte("Forwarded"),
+	Host:               []byte("Host"),
+	IdempotencyKey:     []byte("Idempotency-Key"),
+	KeepAlive:          []byte("Keep-Alive"),
+	ProxyAuthenticate:  []byte("Proxy-Authenticate"),
+	ProxyAuthorization: []byte("Proxy-Authorization"),
+	ProxyConnection:    []byte("Proxy-Connection"),
+	RetryAfter:         []byte("Retry-After"),
+	TE:                 []byte("TE"),
+	Trailer:            []byte("Trailer"),
+	TransferEncoding:   []byte("Transfer-Encoding"),
+	Upgrade:            []byte("Upgrade"),
+	UserAgent:          []byte("User-Agent"),
+	Via:                []byte("Via"),
+	XForwardedFor:      []byte("X-Forwarded-For"),
+	XForwardedHost:     []byte("X-Forwarded-Host"),
+	XForwardedPort:     []byte("X-Forwarded-Port"),
+	XForwardedProto:    []byte("X-Forwarded-Proto"),
+	XRequestID:         []byte("X-Request-Id"),
+}
+
+// Name returns the name of a known field as weir writes it.
+func Name(id ID) []byte { return names[id] }
+
+// candidates are the IDs of names by their length and first letter, so that a
+// name is compared with two others at most.
+var candidates = func() (c [20][26][2]ID) {
+	for id := Accept; id < numIDs; id++ {
+		name := names[id]
+		slot := &c[len(name)][name[0]|0x20-'a']
+		switch {
+		case slot[0] == Other:
+			slot[0] = id
+		case slot[1] == Other:
+			slot[1] = id
+		default:
+			panic("BUG: three known field names of one length and first letter: " + string(name))
+		}
+	}
+	return c
+}()
+
+// Lookup tells which known name it is, in any case.
+func Lookup(name []byte) ID {
+	if len(name) == 0 || len(name) >= len(candidates) {
+		return Other
+	}
+	letter := name[0] | 0x20
+	if letter < 'a' || letter > 'z' {
+		return Other
+	}
+	for _, id := range candidates[len(name)][letter-'a'] {
+		if id != Other && EqualNames(name, names[id]) {
+			return id
+		}
+	}
+	return Other
+}
+
+// EqualNames tells whether a and b are the same but for the case of ASCII
+// letters.
+func EqualNames(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i, x := range a {
+		y := b[i]
+		if x != y && (x|0x20 != y|0x20 || x|0x20 < 'a' || x|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// IsToken tells whether value is the token, given in lower case, but for the
+// case of ASCII letters.
+func IsToken(value []byte, token string) bool {
+	if len(value) != len(token) {
+		return false
+	}
+	for i, c := range value {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != token[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Get returns the value of the first field with this name that passes.
+func Get(fields []Field, id ID) []byte {
+	for i := range fields {
+		if fields[i].ID == id && !fields[i].Drop {
+			return fields[i].Value
+		}
+	}
+	return nil
+}
+
+// DropNamed drops the fields that a Connection field names. It cannot name one
+// that weir knows: those are decided on by what they are, and a client must
+// not be able to take Host or X-Forwarded-For away from the endpoint.
+func DropNamed(fields []Field, connection []byte) {
+	Elements(connection, func(name []byte) bool {
+		for i := range fields {
+			if fields[i].ID == Other && EqualNames(fields[i].Name, name) {
+				fields[i].Drop = true
+			}
+		}
+		return true
+	})
+}
+
+// LooksKnown tells whether a name is one that weir knows but for underscores in
+// the place of hyphens. CGI, and what came after it, cannot tell the two apart
+// (RFC 3875 section 4.1.18).
+func LooksKnown(name []byte) bool {
+	if len(name) >= len(candidates) || bytes.IndexByte(name, '_') < 0 {
+		return false
+	}
+	var spelled [len(candidates)]byte
+	for i, c := range name {
+		if c == '_' {
+			c = '-'
+		}
+		spelled[i] = c
+	}
+	return Lookup(spelled[:len(name)]) != Other
+}
+
+// Elements calls f with every element of a comma-separated list, RFC 9110
+// section 5.6.1, trimmed; empty ones are passed over. It ends early when f
+// returns false.
+func Elements(list []byte, f func(element []byte) bool) {
+	for len(list) > 0 {
+		end := 0
+		for end < len(list) && list[end] != ',' {
+			end++
+		}
+		if e := Trim(list[:end]); len(e) > 0 && !f(e) {
+			return
+		}
+		list = list[min(end+1, len(list)):]
+	}
+}
+
+// Trim takes spaces and tabs off both ends.
+func Trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}

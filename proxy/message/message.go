@@ -1,0 +1,176 @@
+package message
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// The ways in which a try fails. They are wrapped with what happened.
+var (
+	// ErrConnect: no connection to the endpoint could be made; nothing was
+	// sent.
+	ErrConnect = errors.New("cannot connect to the endpoint")
+	// ErrConnectTimeout: the same, because it took too long.
+	ErrConnectTimeout = errors.New("cannot connect to the endpoint in time")
+	// ErrReset: the connection ended before the head of the response was
+	// whole.
+	ErrReset = errors.New("the endpoint closed the connection before it answered")
+	// ErrProtocol: what came is not a response of HTTP/1.1.
+	ErrProtocol = errors.New("the endpoint's response is malformed")
+)
+
+// ErrClientGone: the client closed its connection, or its side of it, before
+// it had its answer.
+var ErrClientGone = errors.New("the client has gone")
+
+// A Field is one line of a head.
+type Field struct {
+	Name, Value []byte
+	ID          ID   // which of the names weir knows it is
+	Drop        bool // it does not pass
+}
+
+// Framing is how the end of a body is found.
+type Framing uint8
+
+// The framings of HTTP/1.1, RFC 9112 section 6.3. Other protocols map theirs
+// to NoBody, Sized and Chunked.
+const (
+	NoBody     Framing = iota // there is none
+	Sized                     // Length says it
+	Chunked                   // it says so itself
+	UntilClose                // responses only: the connection ends with it
+)
+
+// A Request is a request's head.
+type Request struct {
+	Method    []byte // case-sensitive, RFC 9110 section 9.1
+	Path      []byte // normalized; begins with a slash, or is "*"
+	Query     []byte // without the question mark; nil if there was none
+	Authority []byte // host, or host:port, as the client wrote it
+	Host      []byte // the host in it, lower-case
+	Fields    []Field
+	Framing   Framing
+	Length    int64 // of a Sized body
+	Minor     int   // HTTP/1.Minor
+	Close     bool  // the client's connection ends with this call
+	Expect    bool  // the body comes after a 100 (Continue)
+
+	// Added are the fields that weir adds on the way to the endpoint.
+	Added []Field
+	// Scratch holds what of the above is not in the connection's buffer.
+	Scratch []byte
+}
+
+// A Response is a response's head.
+type Response struct {
+	Status  int
+	Reason  []byte
+	Fields  []Field
+	Framing Framing
+	Length  int64 // of a Sized body; of one that HEAD or 304 left out; or -1
+
+	// Added are the fields that weir adds on the way to the client.
+	Added []Field
+}
+
+// A Body is the body of a message as it comes in. One goroutine uses it.
+type Body interface {
+	// Next returns the next bytes, at least one, valid until the call after.
+	// The end is io.EOF if the body was whole, io.ErrUnexpectedEOF if it was
+	// cut short, and another error otherwise.
+	Next() ([]byte, error)
+	// Ready tells whether Next would return without waiting.
+	Ready() bool
+}
+
+// A Canceler ends a try from another goroutine: Cancel closes the try's
+// connection if its generation is still gen, and does nothing if that try is
+// over.
+type Canceler interface{ Cancel(gen uint64) }
+
+// Downstream is the client's side of one call, whatever the protocol: an
+// HTTP/1.1 connection, an HTTP/2 stream. One goroutine uses it; only Wake may
+// come from elsewhere, and while a body is sent to the endpoint Body, Continue
+// and CutBody belong to the goroutine that sends it.
+type Downstream interface {
+	Body // of the request
+
+	// Continue tells the client to send the body it announced with Expect.
+	Continue() error
+	// CutBody makes a Next that waits in another goroutine return an error,
+	// and every later one: nobody wants the rest of the body.
+	CutBody()
+
+	// Interim sends a 1xx head.
+	Interim(r *Response) error
+	// WriteHead begins the answer. It may be buffered until Flush or Finish.
+	WriteHead(r *Response) error
+	// Write sends bytes of the answer's body; p is the caller's again when it
+	// returns.
+	Write(p []byte) error
+	// Flush sends what is buffered.
+	Flush() error
+	// Finish ends the answer.
+	Finish() error
+	// Abort ends the connection so that the client sees that the answer is
+	// not whole.
+	Abort()
+
+	// Wait parks the call until Wake (nil), the moment until
+	// (os.ErrDeadlineExceeded), or the client's leaving (ErrClientGone). A
+	// Wake that came before Wait counts.
+	Wait(until time.Time) error
+	// Wake ends Wait; from any goroutine, without blocking, any number of
+	// times.
+	Wake()
+
+	// Watch has c.Cancel(gen) called, from another goroutine, when the client
+	// leaves. Unwatch ends that and tells whether the client has left; after
+	// it nobody calls c.
+	Watch(c Canceler, gen uint64)
+	Unwatch() (gone bool)
+}
+
+// Upstream is the endpoint's side of one try that brought a response.
+type Upstream interface {
+	Body // of the response
+
+	// Release ends the try: the connection is kept for another if the
+	// response was read to its end and nothing forbids it, and closed
+	// otherwise. Twice is once.
+	Release()
+}
+
+// A Client is who sent the call, as the connection says.
+type Client struct {
+	Addr    netip.Addr
+	Text    []byte // Addr as text
+	Scheme  []byte // http or https
+	Port    []byte // the port it came to, as text
+	Trusted bool   // the listener believes what it says of others
+}
+
+// An Exchange is one call as a transport sees it: what to send, where the
+// answer goes, and until when.
+type Exchange struct {
+	Request  Request
+	Response Response // filled by a Try without error
+	Down     Downstream
+	Up       Upstream  // set by a Try without error; the caller releases it
+	Started  time.Time // when the head was complete
+	Sent     time.Time // when the present try began
+	Deadline time.Time // for the head of the answer
+
+	Client Client
+
+	// BodyTouched is set when a byte of the request's body was read: the call
+	// can not be tried again.
+	BodyTouched bool
+	// Reused is set by a Try that used a connection which had carried another
+	// call: if that was closed, it may have been in good order.
+	Reused bool
+	// BytesIn and BytesOut count body bytes: from the client, to the client.
+	BytesIn, BytesOut int64
+}

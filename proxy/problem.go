@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+// titles are the reason phrases of the faults' statuses, RFC 9110 section 15
+// and the registry.
+var titles = map[int]string{
+	400: "Bad Request", 404: "Not Found", 408: "Request Timeout", 413: "Content Too Large",
+	414: "URI Too Long", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+	501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+	505: "HTTP Version Not Supported", 508: "Loop Detected",
+}
+
+// answerFault answers with the call's fault: problem+json (RFC 9457), or a
+// line of text for a client that wants no JSON.
+func (c *Call) answerFault() {
+	f := c.fault
+	retry := 0
+	if f.wait {
+		retry = c.retryAfter()
+	}
+	body, kind := c.problem(retry), "application/problem+json"
+	if !wantsJSON(message.Get(c.Request.Fields, message.Accept)) {
+		body, kind = []byte(titles[f.status]+": "+c.detail()+"\n"), "text/plain; charset=utf-8"
+	}
+	r := &c.Response
+	*r = message.Response{
+		Status: f.status, Reason: []byte(titles[f.status]),
+		Framing: message.Sized, Length: int64(len(body)), Fields: r.Fields[:0],
+	}
+	r.Fields = append(r.Fields,
+		field("Content-Type", kind),
+		field("Cache-Control", "no-store"),
+		field("Proxy-Status", "weir; error="+f.proxy))
+	if retry > 0 {
+		r.Fields = append(r.Fields, field("Retry-After", strconv.Itoa(retry)))
+	}
+	r.Added = c.addedToResponse(false)
+	c.Request.Close = c.Request.Close || f.close
+	c.answered = true
+	err := c.Down.WriteHead(r)
+	if err == nil && string(c.Request.Method) != "HEAD" {
+		err = c.Down.Write(body)
+		c.BytesOut = int64(len(body))
+	}
+	if err == nil {
+		err = c.Down.Finish()
+	}
+	if err != nil {
+		c.Down.Abort()
+	}
+}
+
+func field(name, value string) message.Field {
+	return message.Field{Name: []byte(name), Value: []byte(value)}
+}
+
+// problem writes the body of RFC 9457.
+func (c *Call) problem(retry int) []byte {
+	f := c.fault
+	b := make([]byte, 0, 384)
+	b = append(b, `{"type":"urn:weir:problem:`...)
+	b = append(b, f.slug...)
+	b = append(b, `","title":"`...)
+	b = append(b, titles[f.status]...)
+	b = append(b, `","status":`...)
+	b = strconv.AppendInt(b, int64(f.status), 10)
+	b = append(b, `,"detail":`...)
+	b = strconv.AppendQuote(b, c.detail()) // details are plain ASCII of our own
+	b = append(b, `,"instance":"`...)
+	b = append(b, c.ID()...)
+	b = append(b, `","cause":"`...)
+	b = append(b, f.cause...)
+	b = append(b, '"')
+	if c.fn != c.table.Unrouted {
+		b = append(b, `,"function":"`...)
+		b = append(b, c.fn.Name...)
+		b = append(b, '"')
+	}
+	b = append(b, `,"region":`...)
+	b = strconv.AppendQuote(b, c.table.Config.Region)
+	if retry > 0 {
+		b = append(b, `,"retry_after":`...)
+		b = strconv.AppendInt(b, int64(retry), 10)
+	}
+	return append(b, "}\n"...)
+}
+
+// detail is what the client is told. Of its own mistakes it is told which; of
+// what went on behind weir only the class, the rest is for the operator's log.
+func (c *Call) detail() string {
+	var own *message.Refusal
+	if errors.As(c.err, &own) {
+		return c.err.Error()
+	}
+	return c.fault.detail
+}
+
+// retryAfter is how many seconds the client should wait: until the door opens
+// again, or as long as the function usually takes to start, and 1 at least.
+// Beyond 5 s up to a fifth more at random, or all come back at once.
+func (c *Call) retryAfter() int {
+	wait := time.Second
+	var verdict *coldstart.NoStart
+	switch {
+	case errors.As(c.err, &verdict):
+		wait = verdict.Retry
+	case c.fn.Start != nil:
+		wait = c.fn.Start.Status().ETA
+	}
+	if wait > 5*time.Second {
+		wait += time.Duration(rand.Int64N(int64(wait / 5)))
+	}
+	return max(1, int((wait+time.Second-1)/time.Second))
+}
+
+// wantsJSON tells whether a client with this Accept field takes problem+json:
+// one that says nothing does.
+func wantsJSON(accept []byte) bool {
+	if len(accept) == 0 {
+		return true
+	}
+	wants := false
+	message.Elements(accept, func(e []byte) bool {
+		for i, b := range e {
+			if b == ';' {
+				e = message.Trim(e[:i])
+				break
+			}
+		}
+		wants = message.IsToken(e, "*/*") || message.IsToken(e, "application/*") ||
+			message.IsToken(e, "application/json") || message.IsToken(e, "application/problem+json")
+		return !wants
+	})
+	return wants
+}
+
+// date writes the present moment as RFC 9110 section 5.6.7 wants it.
+func (c *Call) date() []byte {
+	start := len(c.scratch)
+	c.scratch = c.now().UTC().AppendFormat(c.scratch, "Mon, 02 Jan 2006 15:04:05 GMT")
+	return c.scratch[start:]
+}

@@ -1,0 +1,126 @@
+package proxy
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/weir-gateway/weir/proxy/table"
+)
+
+// A Recorder is told of every call once, when it is over. The call is used
+// again after Record returns.
+type Recorder interface{ Record(c *Call) }
+
+// A Proxy carries calls. Its methods may be called from any goroutine, for
+// different calls.
+type Proxy struct {
+	keeper   *table.Keeper
+	recorder Recorder
+	log      *slog.Logger
+
+	inFlight atomic.Int64
+	closing  atomic.Bool
+}
+
+// New makes a Proxy that reads keeper's tables. Serve nothing before the
+// keeper is ready.
+func New(keeper *table.Keeper, recorder Recorder, log *slog.Logger) *Proxy {
+	return &Proxy{keeper: keeper, recorder: recorder, log: log}
+}
+
+// InFlight tells how many calls are inside weir.
+func (p *Proxy) InFlight() int { return int(p.inFlight.Load()) }
+
+// ShutDown answers the calls that are held, and those that come from now on,
+// with a 503: the time to finish them is over.
+func (p *Proxy) ShutDown() {
+	p.closing.Store(true)
+	for _, fn := range p.keeper.Table().Functions {
+		fn.Hold.Close(errShuttingDown)
+	}
+}
+
+// Serve carries one call from its first byte to its last. Read it downwards:
+// this is the order in which things happen.
+func (p *Proxy) Serve(c *Call) {
+	p.inFlight.Add(1)
+	defer p.end(c) // a panic in one call costs that call only
+	c.err = p.carry(c)
+	p.respond(c)
+}
+
+// Refuse answers a call whose head could not be made out.
+func (p *Proxy) Refuse(c *Call, err error) {
+	p.inFlight.Add(1)
+	defer p.end(c)
+	p.identify(c)
+	c.table = p.keeper.Table()
+	c.fn = c.table.Unrouted
+	c.err = err
+	p.respond(c)
+}
+
+func (p *Proxy) carry(c *Call) error {
+	c.table = p.keeper.Table() // one moment for the whole call
+	c.fn = c.table.Unrouted
+	if err := p.accept(c); err != nil {
+		return err
+	}
+	fn, ok := c.table.Match(c.Request.Host, c.Request.Path) // first: every limit belongs to a function
+	if !ok {
+		return errNoRoute
+	}
+	c.fn = fn
+	c.Deadline = c.Started.Add(fn.Timeouts.Request)
+	if err := p.admit(c); err != nil { // before take: turning a call away must cost nothing
+		return err
+	}
+	for {
+		err := p.attempt(c)
+		if err == errNoneLeft {
+			return c.err // what the last try came to
+		}
+		if err == nil || !p.again(c, err) { // the only place that decides on another try
+			return err
+		}
+		c.err = err
+	}
+}
+
+// attempt is one try at one endpoint.
+func (p *Proxy) attempt(c *Call) error {
+	if err := p.take(c); err != nil { // an endpoint and a slot on it, in one step
+		return err
+	}
+	if err := p.forward(c); err != nil {
+		c.giveBack() // a failed try frees its slot now, a good one at the last byte
+		return err
+	}
+	return nil
+}
+
+// end is what every call comes to: its one record, and the answer too if the
+// stations broke down.
+func (p *Proxy) end(c *Call) {
+	if bug := recover(); bug != nil {
+		p.log.Error("BUG: a call panicked", "panic", fmt.Sprint(bug), "request_id", string(c.ID()), "stack", string(debug.Stack()))
+		c.err = fmt.Errorf("%w: %v", errBug, bug)
+		p.rescue(c)
+	}
+	p.record(c)
+	p.inFlight.Add(-1)
+}
+
+// rescue answers a call whose station panicked, as far as it still can be.
+func (p *Proxy) rescue(c *Call) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			c.Down.Abort() // not even that
+		}
+	}()
+	c.release()
+	c.Request.Close = true
+	p.respond(c)
+}

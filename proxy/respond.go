@@ -1,0 +1,105 @@
+package proxy
+
+import (
+	"io"
+
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+// respond gives the client its one answer: the endpoint's, or the fault's.
+func (p *Proxy) respond(c *Call) {
+	if c.err == nil {
+		c.err = p.relay(c)
+	}
+	if c.err == nil {
+		return
+	}
+	c.fault = faultOf(c.err)
+	c.failed = c.since()
+	switch {
+	case c.answered || c.fault.status == 499:
+		c.Down.Abort()
+	default:
+		c.answerFault()
+	}
+}
+
+// relay passes the endpoint's response on, and flushes whenever the endpoint
+// pauses.
+func (p *Proxy) relay(c *Call) error {
+	c.dressResponse()
+	c.answered, c.relayed = true, true
+	if err := c.Down.WriteHead(&c.Response); err != nil {
+		return err
+	}
+	for {
+		if !c.Up.Ready() {
+			if err := c.Down.Flush(); err != nil {
+				return err
+			}
+		}
+		b, err := c.Up.Next()
+		if err == io.EOF {
+			c.release() // before the client has its last byte: the slot is free
+			return c.Down.Finish()
+		}
+		if err != nil {
+			return upstreamBroke(err)
+		}
+		c.BytesOut += int64(len(b))
+		if err := c.Down.Write(b); err != nil {
+			return err
+		}
+	}
+}
+
+// upstreamBroke is what a body's end means that is not its end.
+func upstreamBroke(err error) error {
+	if err == message.ErrClientGone {
+		return err
+	}
+	return errBroken
+}
+
+// release ends the call's try: the connection first, so that the next call
+// finds it.
+func (c *Call) release() {
+	if up := c.Up; up != nil {
+		c.Up = nil // first: a panic in Release must not come again
+		up.Release()
+	}
+	c.giveBack()
+}
+
+// dressResponse marks what does not pass to the client and adds weir's own.
+func (c *Call) dressResponse() {
+	r := &c.Response
+	dated := false
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		switch f.ID {
+		case message.Other:
+		case message.Connection:
+			f.Drop = true
+			message.DropNamed(r.Fields, f.Value)
+		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.TE, message.Trailer,
+			message.TransferEncoding, message.Upgrade, message.ContentLength, message.XRequestID:
+			f.Drop = true
+		case message.Date:
+			dated = true
+		}
+	}
+	r.Added = append(c.addedToResponse(dated), message.Field{Name: message.Name(message.Via), Value: via})
+}
+
+// addedToResponse reuses the room of the fields added to the request, which has
+// been sent.
+func (c *Call) addedToResponse(dated bool) []message.Field {
+	id := c.ID()
+	added := append(c.added[:0], message.Field{Name: message.Name(message.XRequestID), Value: id, ID: message.XRequestID})
+	c.Request.Added = added[:1] // where ID finds it
+	if !dated {                 // RFC 9110 section 6.6.1
+		added = append(added, message.Field{Name: message.Name(message.Date), Value: c.date()})
+	}
+	return added
+}

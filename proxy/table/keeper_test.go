@@ -1,0 +1,404 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+// A source reports what the test tells it to.
+type source struct {
+	mu      sync.Mutex
+	reports map[string]func([]discovery.Endpoint)
+	watches int
+}
+
+func (s *source) String() string { return "source" }
+
+func (s *source) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+	s.mu.Lock()
+	s.watches++
+	s.reports[fn.Name] = report
+	s.mu.Unlock()
+	<-ctx.Done()
+	return nil
+}
+
+func (s *source) say(function string, endpoints ...discovery.Endpoint) {
+	s.mu.Lock()
+	report := s.reports[function]
+	s.mu.Unlock()
+	report(endpoints)
+	synctest.Wait()
+}
+
+// A transport whose endpoint listens when the test says so.
+type transport struct {
+	mu      sync.Mutex
+	listens bool
+	probes  int
+	closed  int
+}
+
+func (*transport) Try(*message.Exchange) error { return errors.New("not in this test") }
+func (*transport) Configure(config.Timeouts)   {}
+
+func (t *transport) Probe(context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.probes++
+	if !t.listens {
+		return message.ErrConnect
+	}
+	return nil
+}
+
+func (t *transport) CloseIdle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed++
+}
+
+type noMeter struct{ unregistered *int }
+
+func (m noMeter) Unregister() { *m.unregistered++ }
+
+// A scaler that does nothing.
+type nothing struct{}
+
+func (nothing) String() string                                         { return "nothing" }
+func (nothing) ScaleUp(context.Context, config.Function, int) error    { return nil }
+func (nothing) ScaleDown(context.Context, config.Function, int) error  { return nil }
+func (nothing) Replicas(context.Context, config.Function) (int, error) { return 0, nil }
+
+// A keeping is a Keeper at work.
+type keeping struct {
+	*Keeper
+	source       *source
+	transports   map[string]*transport
+	unregistered int
+}
+
+// keep runs a test with a Keeper for a configuration.
+func keep(t *testing.T, doc string, test func(t *testing.T, k *keeping)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		k := &keeping{source: &source{reports: map[string]func([]discovery.Endpoint){}}, transports: map[string]*transport{}}
+		log := slog.New(slog.DiscardHandler)
+		activator := coldstart.NewActivator(map[string]coldstart.Scaler{"p": nothing{}}, nil, log)
+		k.Keeper = NewKeeper(parse(t, doc), Parts{
+			Provider: k.source, Activator: activator, Log: log,
+			NewTransport: func(addr string) Transport {
+				k.transports[addr] = &transport{}
+				return k.transports[addr]
+			},
+			NewMeter: func(string) Meter { return noMeter{&k.unregistered} },
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var work sync.WaitGroup
+		work.Go(func() { _ = k.Run(ctx) })
+		work.Go(func() { _ = activator.Run(ctx) })
+		synctest.Wait()
+		test(t, k)
+		cancel()
+		work.Wait()
+	})
+}
+
+func parse(t *testing.T, doc string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1' }]\n"+doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func (k *keeping) propose(t *testing.T, doc string) {
+	t.Helper()
+	k.Propose(parse(t, doc))
+	synctest.Wait()
+}
+
+func (k *keeping) function(name string) *Function { return k.Table().Functions[name] }
+
+// ids of a function's endpoints, in order.
+func (k *keeping) ids(name string) (ids string) {
+	for _, ep := range k.function(name).Set().Endpoints {
+		ids += ep.ID
+	}
+	return ids
+}
+
+func ep(id string) discovery.Endpoint {
+	return discovery.Endpoint{ID: id, Addr: id + ":1", Weight: 1}
+}
+
+const twoFunctions = "functions: { f: {}, g: {} }\nroutes: [{ path_prefix: /f, function: f }, { path_prefix: /g, function: g }]\n"
+
+func TestReadyWhenEveryoneHasSpoken(t *testing.T) {
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		ready := func() bool {
+			select {
+			case <-k.Ready():
+				return true
+			default:
+				return false
+			}
+		}
+		k.source.say("f", ep("a"))
+		if ready() {
+			t.Error("ready although nothing was said of g")
+		}
+		k.source.say("g")
+		if !ready() {
+			t.Error("not ready although all was said")
+		}
+	})
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		time.Sleep(firstWord)
+		synctest.Wait()
+		<-k.Ready() // a provider that keeps silent does not keep weir down
+	})
+}
+
+func TestStateAndLinkLiveOn(t *testing.T) {
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		k.source.say("f", ep("a"), ep("b"))
+		state, link := k.function("f").State, k.function("f").Set().Endpoints[0].Link
+		k.propose(t, "functions: { f: { concurrency: { max_requests: 7 } } }\n")
+		if k.function("f").State != state || k.ids("f") != "ab" {
+			t.Error("the function lost its life with its policy")
+		}
+		if err := enter(k.function("f"), 8); err == nil {
+			t.Error("the new limit does not hold")
+		}
+		k.source.say("f", ep("c"), ep("a"))
+		if k.ids("f") != "ca" || k.function("f").Set().Endpoints[1].Link != link {
+			t.Error("an endpoint that stayed lost its link")
+		}
+		if k.unregistered != 1 || k.function("g") != nil {
+			t.Error("the function that left is still there")
+		}
+	})
+}
+
+func enter(f *Function, n int) (err error) {
+	for range n {
+		err = f.Gate.Enter()
+	}
+	return err
+}
+
+func TestEndpointThatComesBackKeepsItsSlots(t *testing.T) {
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		k.source.say("f", ep("a"))
+		link := k.function("f").Set().Endpoints[0].Link
+		link.Slots.Take()
+		k.source.say("f")
+		time.Sleep(10 * sweepEvery)
+		k.source.say("f", ep("a"))
+		if k.function("f").Set().Endpoints[0].Link != link {
+			t.Error("a call is on it, and it was forgotten")
+		}
+		link.Slots.GiveBack()
+		k.source.say("f")
+		time.Sleep(2 * sweepEvery)
+		k.source.say("f", ep("a"))
+		if k.function("f").Set().Endpoints[0].Link == link {
+			t.Error("no call was on it, and it was kept")
+		}
+	})
+}
+
+func TestUnprovenEndpointIsProbedFirst(t *testing.T) {
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		a := ep("a")
+		a.Unproven = true
+		k.source.say("f", a, ep("b"))
+		if k.ids("f") != "b" {
+			t.Fatalf("published %q", k.ids("f"))
+		}
+		probe := k.transports["a:1"]
+		time.Sleep(500 * time.Millisecond)
+		probe.mu.Lock()
+		probe.listens = true
+		if probe.probes < 500/int(wideProbe.Milliseconds()) {
+			t.Errorf("only %d probes in 500 ms", probe.probes)
+		}
+		probe.mu.Unlock()
+		time.Sleep(2 * wideProbe)
+		synctest.Wait()
+		if k.ids("f") != "ab" {
+			t.Errorf("published %q", k.ids("f"))
+		}
+		k.source.say("f", a)
+		if k.ids("f") != "a" {
+			t.Error("it has proven itself once, and that is forgotten")
+		}
+	})
+}
+
+func TestFunctionThatLeavesAnswersItsLine(t *testing.T) {
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		hold := k.function("f").Hold
+		var w coldstart.Waiter
+		p := make(parker, 1)
+		if err := hold.Join(&w, p, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		k.propose(t, "functions: { g: {} }\n")
+		if err := w.Wait(time.Now().Add(time.Hour)); !errors.Is(err, coldstart.ErrGone) {
+			t.Errorf("told %v", err)
+		}
+		w.Leave()
+	})
+}
+
+type parker chan struct{}
+
+func (p parker) Wake() {
+	select {
+	case p <- struct{}{}:
+	default:
+	}
+}
+
+func (p parker) Wait(time.Time) error { <-p; return nil }
+
+func TestWithdrawIsAllOrNothing(t *testing.T) {
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		k.source.say("f", ep("a"), ep("b"))
+		f := k.function("f")
+		a, b := f.Set().Endpoints[0], f.Set().Endpoints[1]
+		b.Link.Slots.Take()
+		if f.Withdraw() {
+			t.Fatal("withdrawn under a call")
+		}
+		if !a.Link.Slots.Take() {
+			t.Error("a call was kept off although nothing was withdrawn")
+		}
+		a.Link.Slots.GiveBack()
+		b.Link.Slots.GiveBack()
+		if !f.Withdraw() || a.Link.Slots.Take() {
+			t.Error("a call got onto a withdrawn endpoint")
+		}
+		f.Restore()
+		if !a.Link.Slots.Take() {
+			t.Error("restored, and nobody gets on")
+		}
+	})
+}
+
+func TestNewerWatchTakesOver(t *testing.T) {
+	keep(t, "functions: { f: { endpoints: ['127.0.0.1:1'] } }\n", func(t *testing.T, k *keeping) {
+		k.source.say("f", ep("a"))
+		old := k.source.reports["f"]
+		k.propose(t, "functions: { f: { endpoints: ['127.0.0.1:2'] } }\n")
+		if k.source.watches != 2 || k.ids("f") != "a" {
+			t.Errorf("%d watches, %q published before the new one spoke", k.source.watches, k.ids("f"))
+		}
+		old([]discovery.Endpoint{ep("late")})
+		k.source.say("f", ep("b"))
+		if k.ids("f") != "b" {
+			t.Errorf("published %q", k.ids("f"))
+		}
+	})
+}
+
+func TestDrawGoesByWeight(t *testing.T) {
+	set := &Set{}
+	for i, weight := range []int{1, 3, 6} {
+		e := ep(string(rune('a' + i)))
+		e.Weight = weight
+		set.Endpoints = append(set.Endpoints, &Endpoint{Endpoint: e})
+	}
+	set.weigh()
+	drawn := map[string]int{}
+	for r := range uint64(1000) {
+		drawn[set.Draw(r).ID]++
+	}
+	if drawn["a"] != 100 || drawn["b"] != 300 || drawn["c"] != 600 {
+		t.Errorf("drawn %v", drawn)
+	}
+}
+
+func TestReloadLeavesAloneWhatIsTheSame(t *testing.T) {
+	const scaled = "scalers: { p: { type: process } }\nfunctions: { f: { process: { command: [x] }, cold_start: { scaler: p, max_wait: 1s } }, g: {} }\n"
+	keep(t, scaled, func(t *testing.T, k *keeping) {
+		k.source.say("f", ep("a"))
+		k.source.say("g", ep("b"))
+		closed := &coldstart.NoStart{Reason: errors.New("no"), Retry: time.Hour}
+		shut := func() bool {
+			var w coldstart.Waiter
+			err := k.function("f").Hold.Join(&w, make(parker, 1), time.Now())
+			if err == nil {
+				w.Leave()
+			}
+			return errors.Is(err, coldstart.ErrNoStart)
+		}
+		f, g := k.function("f").Set(), k.function("g").Set()
+		k.function("f").Hold.Fail(closed, time.Now())
+		k.propose(t, scaled+"# nothing else\n")
+		if k.function("f").Set() != f || k.function("g").Set() != g {
+			t.Error("a set was made anew, and nothing had changed")
+		}
+		if !shut() {
+			t.Error("the door was opened, and nothing had changed")
+		}
+		k.propose(t, strings.Replace(scaled, "1s", "2s", 1))
+		if shut() {
+			t.Error("the function has changed, and its door is still closed")
+		}
+		k.source.say("f", ep("a"), ep("c"))
+		if k.ids("f") != "ac" {
+			t.Errorf("published %q", k.ids("f"))
+		}
+	})
+}
+
+// A set that changes while the Activator looks at it.
+func TestWithdrawLooksAtOneSet(t *testing.T) {
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		k.source.say("f", ep("a"), ep("b"), ep("c"))
+		f := k.function("f")
+		first := f.Set()
+		second := &Set{Endpoints: []*Endpoint{first.Endpoints[2], first.Endpoints[0], first.Endpoints[1]}}
+		first.Endpoints[2].Link.Slots.Take()
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					f.set.Store(second)
+					f.set.Store(first)
+				}
+			}
+		}()
+		for range 100_000 {
+			if f.Withdraw() {
+				t.Error("withdrawn under a call")
+			}
+		}
+		close(stop)
+		<-done
+		for _, ep := range first.Endpoints[:2] {
+			if !ep.Link.Slots.Take() {
+				t.Errorf("%s is closed although nothing was withdrawn", ep.ID)
+			}
+		}
+	})
+}

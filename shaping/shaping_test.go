@@ -1,0 +1,172 @@
+package shaping
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// What slots are, without atomics.
+func TestSlotsAsTheModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s Slots
+		limit, used, shut := 0, 0, false
+		t.Repeat(map[string]func(*rapid.T){
+			"limit": func(t *rapid.T) {
+				limit = rapid.IntRange(0, 4).Draw(t, "limit")
+				s.SetLimit(limit)
+			},
+			"take": func(t *rapid.T) {
+				want := !shut && (limit == 0 || used < limit)
+				if got := s.Take(); got != want {
+					t.Fatalf("took %v, want %v", got, want)
+				}
+				if want {
+					used++
+				}
+			},
+			"give back": func(t *rapid.T) {
+				if used > 0 {
+					s.GiveBack()
+					used--
+				}
+			},
+			"close": func(t *rapid.T) {
+				if got := s.Close(); got != (used == 0) {
+					t.Fatalf("closed %v with %d taken", got, used)
+				}
+				shut = shut || used == 0
+			},
+			"open": func(*rapid.T) { s.Open(); shut = false },
+			"": func(t *rapid.T) {
+				want := -1
+				switch {
+				case shut:
+					want = 0
+				case limit > 0:
+					want = max(limit-used, 0)
+				}
+				if s.InFlight() != used || s.Free() != want {
+					t.Fatalf("%d in flight and %d free, want %d and %d", s.InFlight(), s.Free(), used, want)
+				}
+			},
+		})
+	})
+}
+
+func TestSlotsTogether(t *testing.T) {
+	var s Slots
+	s.SetLimit(3)
+	var inside, most atomic.Int64
+	var takers, closer sync.WaitGroup
+	over := make(chan struct{})
+	for range 8 {
+		takers.Go(func() {
+			for taken := 0; taken < 500; runtime.Gosched() {
+				if !s.Take() {
+					continue
+				}
+				taken++
+				if n := inside.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				inside.Add(-1)
+				s.GiveBack()
+			}
+		})
+	}
+	closer.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if s.Close() {
+				if inside.Load() != 0 {
+					t.Error("closed under a call")
+				}
+				s.Open()
+			}
+		}
+	})
+	takers.Wait()
+	close(over)
+	closer.Wait()
+	if most.Load() > 3 || s.InFlight() != 0 {
+		t.Errorf("%d at once, %d left", most.Load(), s.InFlight())
+	}
+}
+
+func TestGiveBackTwiceIsABug(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("nothing was said")
+		}
+	}()
+	var s Slots
+	s.Take()
+	s.GiveBack()
+	s.GiveBack()
+}
+
+func TestGate(t *testing.T) {
+	var g Gate
+	g.SetLimit(2)
+	for _, want := range []error{nil, nil, ErrShed} {
+		if err := g.Enter(); !errors.Is(err, want) {
+			t.Errorf("entered with %v, want %v", err, want)
+		}
+	}
+	at := time.Unix(1000, 0)
+	g.Leave(at)
+	if n, last := g.Inside(); n != 1 || !last.Equal(at) {
+		t.Errorf("%d inside, the last left at %v", n, last)
+	}
+	g.SetLimit(0)
+	for range 100 {
+		if err := g.Enter(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOutlier(t *testing.T) {
+	var o Outlier
+	now := time.Unix(1000, 0)
+	if o.Ejected(now) {
+		t.Error("a new endpoint is set aside")
+	}
+	for _, d := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
+		o.Failed(now)
+		if last := now.Add(d*time.Second - 1); !o.Ejected(last) || o.Ejected(last.Add(1)) {
+			t.Errorf("not set aside for exactly %d s", d)
+		}
+	}
+	o.Fared()
+	if o.Ejected(now) {
+		t.Error("it answered, and is still set aside")
+	}
+}
+
+func TestAllocs(t *testing.T) {
+	var s Slots
+	var g Gate
+	var o Outlier
+	now := time.Now()
+	if n := testing.AllocsPerRun(1000, func() {
+		_ = g.Enter()
+		s.Take()
+		o.Ejected(now)
+		o.Fared()
+		s.GiveBack()
+		g.Leave(now)
+	}); n > 0 {
+		t.Errorf("allocates %.0f times", n)
+	}
+}
