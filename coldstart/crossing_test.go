@@ -145,6 +145,31 @@ func TestStopAndStartThatCross(t *testing.T) {
 	})
 }
 
+// The platform sees the start first, and the stop takes what was on its way.
+func TestStopThatEndsTheNextStart(t *testing.T) {
+	stages(t, nil, func(t *testing.T, s *stage) {
+		s.slow = 5 * time.Second
+		s.warm(t)
+		time.Sleep(time.Minute)
+		s.want(t, "draining", 1, 0)
+		s.mu.Lock()
+		s.upErr = errors.New("stopped on its way")
+		s.mu.Unlock()
+		ended := s.callers(t, 1)
+		s.want(t, "starting", 2, 0)
+		s.mu.Lock()
+		s.upErr = nil
+		s.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		s.want(t, "starting", 3, 1) // and asked for once more
+		s.act.Serving(1, 1)
+		s.hold.Wake(1)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestStopThatFailsDuringTheNextStart(t *testing.T) {
 	stages(t, nil, func(t *testing.T, s *stage) {
 		s.slow, s.downErr = 5*time.Second, errors.New("no")

@@ -57,9 +57,11 @@ func (c *Activation) request(n int) {
 }
 
 // scaleUp asks the platform for n instances. What it says is of interest as
-// long as the start goes on, or the instances are there that it raised.
+// long as the start goes on, or the instances are there that it raised. A
+// failure beside a stop may be the stop's doing: it took what was on its way.
+// That start is asked for again when the stop has ended (crossed).
 func (c *Activation) scaleUp(n int, done func(error)) {
-	fn, start := c.fn, c.starts
+	fn, start, crossing := c.fn, c.starts, c.stopping > 0
 	c.activator.ask(c.scaler, platformPatience,
 		func(ctx context.Context) error { return c.scaler.ScaleUp(ctx, fn, n) },
 		func(err error) {
@@ -68,6 +70,7 @@ func (c *Activation) scaleUp(n int, done func(error)) {
 				if c.activator.functions[fn.Name] == nil {
 					c.stop(0, "removed")
 				}
+			case err != nil && crossing && c.state == starting:
 			case c.starts == start && (c.state == starting || c.state == warm):
 				done(err)
 			}
