@@ -51,6 +51,10 @@ func serveFunction(boot string) {
 	time.Sleep(d)
 	var listens int64 // written once, before the first call
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			echo(w, r)
+			return
+		}
 		w.Header().Set("X-Listens", strconv.FormatInt(listens, 10))
 		_, _ = io.WriteString(w, "hello\n")
 	})

@@ -22,7 +22,7 @@ func (c *checker) check() {
 	c.name(top.key("region"), c.cfg.Region)
 	c.listeners(top.key("listeners"))
 	c.admin(top.key("admin").key("address"))
-	c.timeouts(top.key("defaults").key("timeouts"), c.cfg.Defaults.Timeouts, Timeouts{-1, -1, -1})
+	c.timeouts(top.key("defaults").key("timeouts"), c.cfg.Defaults.Timeouts, Timeouts{-1, -1, -1, -1})
 	for _, name := range sortedKeys(c.cfg.Functions) {
 		c.function(top.key("functions").entry(name), c.cfg.Functions[name])
 	}

@@ -98,9 +98,13 @@ type Timeouts struct {
 	// only at its end counts.
 	Request time.Duration `yaml:"request" default:"15s"`
 	// Idle is how long a connection may stand unused: towards clients the
-	// keep-alive wait, towards endpoints the life of a pooled connection, and
-	// in a body how long the endpoint may pause.
+	// keep-alive wait, towards endpoints the life of a pooled connection.
 	Idle time.Duration `yaml:"idle" default:"60s"`
+	// StreamIdle is how long an answer that has begun may pause, and how long a
+	// tunnel may carry nothing in either direction. It is about progress, not
+	// age: an event stream that says something once in a while lives on. 0 is
+	// for ever.
+	StreamIdle time.Duration `yaml:"stream_idle" default:"1h"`
 }
 
 // A Function is a name that calls are routed to, with no, one or many

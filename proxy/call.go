@@ -81,9 +81,10 @@ func (c *Call) ID() []byte {
 	return c.id[:]
 }
 
-// Status is that of the answer; 499 if the client left before it was whole.
+// Status is that of the answer; 499 if the client left before it was whole. A
+// tunnel has no whole, and stays 101.
 func (c *Call) Status() int {
-	if c.fault != nil && (!c.relayed || c.fault.status == 499) {
+	if c.fault != nil && (!c.relayed || c.fault.status == 499 && !c.switched()) {
 		return c.fault.status
 	}
 	return c.Response.Status

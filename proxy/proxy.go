@@ -74,6 +74,7 @@ func (p *Proxy) carry(c *Call) error {
 	}
 	c.fn = fn
 	c.Deadline = c.Started.Add(fn.Timeouts.Request)
+	c.Idle = fn.Timeouts.StreamIdle
 	if err := p.admit(c); err != nil { // before take: turning a call away must cost nothing
 		return err
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/weir-gateway/weir/proxy/message"
@@ -32,6 +33,18 @@ func (p *Proxy) relay(c *Call) error {
 	if err := c.Down.WriteHead(&c.Response); err != nil {
 		return err
 	}
+	if err := c.passBody(); err != nil {
+		return err
+	}
+	if c.switched() {
+		return c.endTunnel()
+	}
+	c.release() // before the client has its last byte: the slot is free
+	return c.Down.Finish()
+}
+
+// passBody passes on what comes from the endpoint until its end.
+func (c *Call) passBody() error {
 	for {
 		if !c.Up.Ready() {
 			if err := c.Down.Flush(); err != nil {
@@ -40,8 +53,7 @@ func (p *Proxy) relay(c *Call) error {
 		}
 		b, err := c.Up.Next()
 		if err == io.EOF {
-			c.release() // before the client has its last byte: the slot is free
-			return c.Down.Finish()
+			return nil
 		}
 		if err != nil {
 			return upstreamBroke(err)
@@ -53,12 +65,28 @@ func (p *Proxy) relay(c *Call) error {
 	}
 }
 
+// switched tells whether the call has become a tunnel, RFC 9110 section 15.2.2.
+func (c *Call) switched() bool { return c.relayed && c.Response.Status == 101 }
+
+// endTunnel passes the endpoint's half-close on, and waits for the client's.
+// The slot is taken until both have come.
+func (c *Call) endTunnel() error {
+	if err := c.Down.Finish(); err != nil {
+		return err
+	}
+	if err := c.Up.AwaitSent(); err != nil {
+		return upstreamBroke(err)
+	}
+	c.release()
+	return nil
+}
+
 // upstreamBroke is what a body's end means that is not its end.
 func upstreamBroke(err error) error {
 	if err == message.ErrClientGone {
 		return err
 	}
-	return errBroken
+	return fmt.Errorf("%w: %w", errBroken, err)
 }
 
 // release ends the call's try: the connection first, so that the next call
@@ -83,8 +111,10 @@ func (c *Call) dressResponse() {
 			f.Drop = true
 			message.DropNamed(r.Fields, f.Value)
 		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.TE, message.Trailer,
-			message.TransferEncoding, message.Upgrade, message.ContentLength, message.XRequestID:
+			message.TransferEncoding, message.ContentLength, message.XRequestID:
 			f.Drop = true
+		case message.Upgrade: // RFC 9110 section 15.5.22: a 426 says what else to speak
+			f.Drop = r.Status != 101 && r.Status != 426
 		case message.Date:
 			dated = true
 		}

@@ -141,6 +141,7 @@ type client struct{ woken chan struct{} }
 func (c *client) Next() ([]byte, error)           { return nil, io.EOF }
 func (c *client) Ready() bool                     { return true }
 func (c *client) Continue() error                 { return nil }
+func (c *client) Switch()                         {}
 func (c *client) CutBody()                        {}
 func (c *client) Interim(*message.Response) error { return nil }
 func (c *client) WriteHead(*message.Response) error {
@@ -203,8 +204,9 @@ func (u *upstream) Next() ([]byte, error) {
 	u.body = nil
 	return b, nil
 }
-func (u *upstream) Ready() bool { return true }
-func (u *upstream) Release()    {}
+func (u *upstream) Ready() bool      { return true }
+func (u *upstream) Release()         {}
+func (u *upstream) AwaitSent() error { return nil }
 
 // A platform raises endpoints that are there at once, or fails; those of the
 // function slow wait to be let.

@@ -21,6 +21,10 @@ func (c *conn) WriteHead(r *message.Response) error {
 	if string(request.Method) == "HEAD" {
 		c.framing.framing = message.NoBody
 	}
+	if c.tunnel {
+		c.framing.framing = message.UntilClose
+		return c.begin(r, "Upgrade")
+	}
 	switch c.framing.framing {
 	case message.UntilClose:
 		c.framing.framing = message.Chunked
@@ -41,6 +45,13 @@ func (c *conn) WriteHead(r *message.Response) error {
 	case request.Minor == 0:
 		connection = "keep-alive"
 	}
+	if r.Status == 426 && connection == "" {
+		connection = "Upgrade"
+	}
+	return c.begin(r, connection)
+}
+
+func (c *conn) begin(r *message.Response, connection string) error {
 	if c.out == nil {
 		c.out = getBuffer(smallBuffer)[:0]
 	}
@@ -151,6 +162,9 @@ func (c *conn) Finish() error {
 	err := c.Flush()
 	putBuffer(c.out)
 	c.out = nil
+	if c.tunnel && err == nil {
+		err = c.closeWrite()
+	}
 	return err
 }
 

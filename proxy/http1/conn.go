@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/message"
 )
@@ -31,6 +33,7 @@ type conn struct {
 	call   proxy.Call
 	body   body
 	taken  int64 // bytes of the request's body so far
+	tunnel bool  // the call has become one
 
 	out     []byte      // of the answer, not sent yet; nil between calls
 	framing answerState // of the answer's body
@@ -43,9 +46,11 @@ type conn struct {
 	gone    bool        // what the last look at the parked client said
 	closed  bool        // nothing more can be sent
 	strange bool        // what came is no request: more of it may be on the way
-	peek    [1]byte
-	parkFn  func(fd uintptr) bool
-	watch   watch
+
+	answered bool // a call has been answered
+	peek     [1]byte
+	parkFn   func(fd uintptr) bool
+	watch    watch
 }
 
 // serve carries the calls that come on the connection, one after another.
@@ -178,6 +183,7 @@ func (c *conn) readHead(began time.Time) (n int, ended time.Time, err error) {
 // carry has one call served, and tells whether the connection goes on.
 func (c *conn) carry() bool {
 	c.server.core.Serve(&c.call)
+	c.answered = true
 	if c.closed || c.call.Request.Close || !c.body.whole() {
 		return false
 	}
@@ -190,7 +196,7 @@ func (c *conn) Next() ([]byte, error) {
 	b, err := c.body.Next()
 	c.call.BodyTouched = c.call.BodyTouched || err != io.EOF // an end without a byte before it comes again
 	c.taken += int64(len(b))
-	if limit := int64(c.cfg.Limits.BodyBytes); limit > 0 && c.taken > limit {
+	if limit := int64(c.cfg.Limits.BodyBytes); limit > 0 && c.taken > limit && !c.tunnel {
 		c.body.err = errBodyLarge
 		return nil, errBodyLarge
 	}
@@ -207,8 +213,12 @@ func (c *conn) Ready() bool { return c.body.Ready() }
 // fillBody waits for more of the request's body, as long as a body may stand
 // still.
 func (c *conn) fillBody() error {
-	patience := c.cfg.Limits.BodyProgress
-	c.until(time.Now().Add(patience), patience/8)
+	if c.tunnel {
+		c.until(time.Time{}, 0) // whoever reads the endpoint sees to the time
+	} else {
+		patience := c.cfg.Limits.BodyProgress
+		c.until(time.Now().Add(patience), patience/8)
+	}
 	if c.cut.Load() { // set before it changed the deadline: one of the two sees the other
 		return errCut
 	}
@@ -230,11 +240,11 @@ func (c *conn) CutBody() {
 	_ = c.nc.SetReadDeadline(longAgo) // the connection's own goroutine forgets what was armed, in nextHead
 }
 
-// shut ends the connection. If the client may still be sending, it is given a
-// moment to read the answer first: a close with unread bytes is a reset, which
-// may overtake the answer (RFC 9112 section 9.6).
+// shut ends the connection. If the client may still be sending, or has sent
+// more, it is given a moment to read the answer first: a close with unread bytes
+// is a reset, which may overtake the answer (RFC 9112 section 9.6).
 func (c *conn) shut() {
-	if !c.closed && (c.strange || !c.body.whole()) {
+	if !c.closed && (c.strange || !c.body.whole() || c.answered && c.hasMore()) {
 		c.lingerClose()
 	}
 	_ = c.nc.Close()
@@ -258,6 +268,15 @@ func (c *conn) hangUp() {
 	_ = tcp.CloseWrite()
 }
 
+// hasMore tells whether the client has sent what nobody has read.
+func (c *conn) hasMore() (more bool) {
+	_ = c.rc.Control(func(fd uintptr) {
+		n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+		more = c.r < c.w || err == nil && n > 0
+	})
+	return more
+}
+
 // How much and how long weir goes on reading what nobody wants.
 const (
 	lingerBytes = 256 << 10
@@ -265,8 +284,7 @@ const (
 )
 
 func (c *conn) lingerClose() {
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	if c.closeWrite() != nil {
 		return
 	}
 	c.setReadDeadline(time.Now().Add(lingerTime))

@@ -21,6 +21,7 @@
 // net.Conn.Read, because only there can the buffer be taken when there is
 // something to put into it. It costs no system call more.
 //
-// Not here yet: TLS, upgrades (an Upgrade field is dropped), trailers (dropped
-// in both directions).
+// Decision, 2026-11-23: a tunnel (tunnel.go) is a body without end in both
+// directions, so it has no machinery of its own. Any protocol may be switched
+// to but HTTP/2 and TLS: calls inside those would pass weir unseen.
 package http1

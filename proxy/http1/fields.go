@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/weir-gateway/weir/proxy/message"
@@ -22,6 +23,7 @@ type framing struct {
 	chunked bool
 	close   bool // Connection: close
 	keep    bool // Connection: keep-alive
+	upgrade bool // Connection: upgrade
 }
 
 // readFraming goes through the fields that decide how the message ends and
@@ -50,6 +52,7 @@ func readFraming(fields []message.Field) (f framing, err error) {
 			message.Elements(value, func(e []byte) bool {
 				f.close = f.close || message.IsToken(e, "close")
 				f.keep = f.keep || message.IsToken(e, "keep-alive")
+				f.upgrade = f.upgrade || message.IsToken(e, "upgrade")
 				return true
 			})
 		}
@@ -108,6 +111,10 @@ func requestFields(r *message.Request) error {
 			r.Authority = r.Fields[i].Value
 		case message.Expect:
 			r.Expect = r.Minor > 0 && message.IsToken(r.Fields[i].Value, "100-continue")
+		case message.Upgrade:
+			if f.upgrade && r.Minor > 0 && canSwitch(r.Fields[i].Value) {
+				r.Upgrade = r.Fields[i].Value
+			}
 		}
 	}
 	if hosts > 1 || hosts == 0 && r.Minor > 0 || hosts == 1 && hostEnd(r.Authority) < 0 {
@@ -121,8 +128,35 @@ func requestFields(r *message.Request) error {
 	case f.length >= 0:
 		r.Framing, r.Length = message.Sized, f.length
 	}
+	if r.Framing == message.Chunked || r.Length > 0 {
+		r.Upgrade = nil // where the body ends and the tunnel begins would be anybody's guess
+	}
 	r.Close = f.close || r.Minor == 0 && !f.keep
 	return nil
+}
+
+// canSwitch tells whether a tunnel may carry these protocols. HTTP/2 may not:
+// its calls would pass weir unseen, whatever its routes and rules say.
+func canSwitch(protocols []byte) bool {
+	ok := len(protocols) > 0
+	message.Elements(protocols, func(e []byte) bool {
+		name, _, _ := bytes.Cut(e, slash)
+		ok = ok && isToken(name) && !message.IsToken(name, "h2c") && !message.IsToken(name, "h2") &&
+			!message.IsToken(name, "http") && !message.IsToken(name, "tls")
+		return ok
+	})
+	return ok
+}
+
+// offered tells whether what the endpoint switched to is among what the client
+// would like to speak.
+func offered(protocol, protocols []byte) bool {
+	found := false
+	message.Elements(protocols, func(e []byte) bool {
+		found = message.EqualNames(e, protocol)
+		return !found
+	})
+	return found
 }
 
 // hostOf finds the host in the authority, in lower case and without the port.

@@ -28,11 +28,13 @@ type upload struct {
 	done    chan struct{}         // closed at its end
 	err     atomic.Pointer[error] // why the client's body could not be had whole
 	clean   bool                  // it was sent to its end; read after done
+	moved   atomic.Int64          // in a tunnel, when the last bytes came; nanoseconds since 1970
 }
 
 func (u *upConn) startUpload() {
 	up := &u.upload
 	up.started, up.done, up.clean = true, make(chan struct{}), false
+	up.moved.Store(time.Now().UnixNano())
 	gen := u.generation()
 	go func() {
 		defer close(up.done)
@@ -59,6 +61,9 @@ func (u *upConn) uploadAll(gen uint64) bool {
 	for {
 		p, err := x.Down.Next()
 		if err == io.EOF {
+			if u.tunnel {
+				return u.endWay()
+			}
 			if chunked {
 				_, err = u.nc.Write([]byte(lastChunk))
 				return err == nil
@@ -70,7 +75,11 @@ func (u *upConn) uploadAll(gen uint64) bool {
 			u.Cancel(gen)
 			return false
 		}
-		u.writeBy(time.Now().Add(writePatience), writePatience/8)
+		now := time.Now()
+		u.writeBy(now.Add(writePatience), writePatience/8)
+		if u.tunnel {
+			u.upload.moved.Store(now.UnixNano())
+		}
 		if chunked {
 			pieces = [3][]byte{appendChunkSize(size[:0], len(p)), p, crlf}
 			bufs := net.Buffers(pieces[:])
@@ -79,6 +88,9 @@ func (u *upConn) uploadAll(gen uint64) bool {
 			_, err = u.nc.Write(p)
 		}
 		if err != nil {
+			if u.tunnel {
+				u.reset() // or the reader would not hear of it
+			}
 			return false
 		}
 	}

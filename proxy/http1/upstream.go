@@ -49,6 +49,7 @@ type upConn struct {
 	body     body
 	keep     bool // the response allows another exchange
 	watching bool
+	tunnel   bool // the endpoint has switched protocols
 	upload   upload
 
 	lookFn func(fd uintptr)
@@ -67,7 +68,7 @@ var errNoHead = errors.New("the head of the response is not in yet")
 
 func (u *upConn) begin(x *message.Exchange) {
 	u.state.Store(u.state.Load()&^3 + 4 | phaseRunning)
-	u.x, u.keep, u.watching = x, false, false
+	u.x, u.keep, u.watching, u.tunnel = x, false, false, false
 	u.upload.started = false
 	u.upload.err.Store(nil)
 	u.body.err = errNoHead
@@ -218,7 +219,7 @@ func (u *upConn) receive() error {
 			u.body.begin(x.Response.Framing, x.Response.Length, false)
 			return nil
 		case status == 101:
-			return protocol("it switched protocols without being asked")
+			return u.switchOver()
 		case status == 100:
 			if expecting {
 				expecting = false
@@ -303,7 +304,7 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 		}
 		u.until(earlier(deadline, began.Add(patience)), patience/2)
 	} else {
-		u.until(deadline, 0)
+		u.until(deadline, u.x.Idle/8)
 	}
 	for {
 		err := u.fill()
@@ -341,15 +342,27 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// fillBody waits for more of the response's body, for as long as it takes: the
-// client is watched, and a dead endpoint is found out by TCP's keep-alive.
+// fillBody waits for more of the response's body, for as long as it may stand
+// still. The client is watched meanwhile.
 func (u *upConn) fillBody() error {
-	expecting := false
-	err := u.await(time.Time{}, &expecting)
-	if err != nil && u.canceled() {
-		return message.ErrClientGone
+	for expecting := false; ; {
+		now := time.Now()
+		var deadline time.Time
+		if u.x.Idle > 0 {
+			deadline = now.Add(u.x.Idle)
+		}
+		err := u.await(deadline, &expecting)
+		switch {
+		case err == nil:
+			return nil
+		case u.canceled():
+			return message.ErrClientGone
+		case !isTimeout(err):
+			return err
+		case !u.tunnel || u.stalled(time.Now()):
+			return message.ErrStalled
+		}
 	}
-	return err
 }
 
 // Next returns the next bytes of the response's body.

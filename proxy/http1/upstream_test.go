@@ -736,3 +736,18 @@ func TestSlowHeadIsNotTheCallsTime(t *testing.T) {
 	c.send("st: h\r\n\r\n")
 	c.want("GET", 200)
 }
+
+// A client that says close and sends on all the same reads its whole answer: a
+// close with unread bytes would be a reset, and might overtake it.
+func TestCloseDoesNotOvertakeTheAnswer(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	g := start(t, backend(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, long) }), parts{})
+	for range 20 {
+		c := g.dial()
+		c.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 500))
+		if body := c.want("GET", 200); body != long {
+			t.Fatalf("%d bytes of %d", len(body), len(long))
+		}
+		c.wantClosed()
+	}
+}

@@ -34,6 +34,11 @@ func appendRequest(b []byte, r *message.Request, host string) []byte {
 	if r.Expect {
 		b = append(b, "Expect: 100-continue\r\n"...)
 	}
+	if r.Upgrade != nil {
+		b = append(b, "Connection: Upgrade\r\nUpgrade: "...)
+		b = append(b, r.Upgrade...)
+		b = append(b, "\r\n"...)
+	}
 	return append(b, "\r\n"...)
 }
 

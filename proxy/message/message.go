@@ -20,6 +20,10 @@ var (
 	ErrProtocol = errors.New("the endpoint's response is malformed")
 )
 
+// ErrStalled: nothing came, or could be sent, for as long as a body or a tunnel
+// may stand still.
+var ErrStalled = errors.New("nothing has moved for too long")
+
 // ErrClientGone: the client closed its connection, or its side of it, before
 // it had its answer.
 var ErrClientGone = errors.New("the client has gone")
@@ -56,6 +60,9 @@ type Request struct {
 	Minor     int   // HTTP/1.Minor
 	Close     bool  // the client's connection ends with this call
 	Expect    bool  // the body comes after a 100 (Continue)
+	// Upgrade is what the client would like to speak instead, RFC 9110 section
+	// 7.8; nil if nothing.
+	Upgrade []byte
 
 	// Added are the fields that weir adds on the way to the endpoint.
 	Added []Field
@@ -103,6 +110,10 @@ type Downstream interface {
 	// and every later one: nobody wants the rest of the body.
 	CutBody()
 
+	// Switch makes the connection a tunnel: Next returns what the client sends
+	// until it closes its side. Called before WriteHead gets the 101.
+	Switch()
+
 	// Interim sends a 1xx head.
 	Interim(r *Response) error
 	// WriteHead begins the answer. It may be buffered until Flush or Finish.
@@ -112,7 +123,7 @@ type Downstream interface {
 	Write(p []byte) error
 	// Flush sends what is buffered.
 	Flush() error
-	// Finish ends the answer.
+	// Finish ends the answer; in a tunnel, the way to the client.
 	Finish() error
 	// Abort ends the connection so that the client sees that the answer is
 	// not whole.
@@ -135,8 +146,11 @@ type Downstream interface {
 
 // Upstream is the endpoint's side of one try that brought a response.
 type Upstream interface {
-	Body // of the response
+	Body // of the response; after a 101 what comes through the tunnel
 
+	// AwaitSent returns when everything that the client sends has been passed
+	// on: in a tunnel, when it has closed its side. Only a tunnel has it.
+	AwaitSent() error
 	// Release ends the try: the connection is kept for another if the
 	// response was read to its end and nothing forbids it, and closed
 	// otherwise. Twice is once.
@@ -162,6 +176,10 @@ type Exchange struct {
 	Started  time.Time // when the head was complete
 	Sent     time.Time // when the present try began
 	Deadline time.Time // for the head of the answer
+
+	// Idle is how long the endpoint may pause in its answer, and both sides of
+	// a tunnel; 0 is for ever.
+	Idle time.Duration
 
 	Client Client
 
