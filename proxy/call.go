@@ -65,6 +65,15 @@ func (c *Call) Begin() {
 	}
 }
 
+// Forget lets go of everything the Call refers to, its buffers aside.
+func (c *Call) Forget() {
+	c.Begin()
+	clear(c.added[:])
+	clear(c.Request.Fields[:cap(c.Request.Fields)])
+	clear(c.Response.Fields[:cap(c.Response.Fields)])
+	c.Down, c.Client = nil, message.Client{}
+}
+
 // What telemetry asks of a call that has ended.
 
 // Function is the one it was routed to, or table.Unrouted.

@@ -30,7 +30,8 @@ type conn struct {
 	wire
 	server *Server
 	cfg    *settings // for the present call
-	call   proxy.Call
+	client message.Client
+	call   *proxy.Call // nil while it rests
 	body   body
 	taken  int64 // bytes of the request's body so far
 	tunnel bool  // the call has become one
@@ -40,46 +41,52 @@ type conn struct {
 	bufs    net.Buffers // for writes of several pieces
 	pieces  [3][]byte
 
-	idle    atomic.Bool // waits for a call; the server may end that
-	woken   atomic.Bool // Wake was called
-	cut     atomic.Bool // CutBody was called
-	gone    bool        // what the last look at the parked client said
-	closed  bool        // nothing more can be sent
-	strange bool        // what came is no request: more of it may be on the way
+	idle  atomic.Bool // waits for a call; the server may end that
+	woken atomic.Bool // Wake was called
+	cut   atomic.Bool // CutBody was called
 
+	gone     bool // what the last look at the parked client said
+	closed   bool // nothing more can be sent
+	strange  bool // what came is no request: more of it may be on the way
 	answered bool // a call has been answered
-	peek     [1]byte
-	parkFn   func(fd uintptr) bool
-	watch    watch
+	watched  bool // by watch
+	rested   bool // at least once
+
+	peek    [1]byte
+	parkFn  func(fd uintptr) bool
+	watch   entry[watch]
+	resting entry[*conn]
+	rests   atomic.Int64 // since when it does, in nanoseconds since 1970; 0: it does not
 }
 
-// serve carries the calls that come on the connection, one after another.
-func (c *conn) serve() {
-	for c.nextHead() {
-		if !c.carry() {
-			break
+// serve carries the calls that come on the connection, one after another, until
+// the connection ends or, for want of calls, rests.
+func (c *conn) serve() (rests bool) {
+	c.rests.Store(0)
+	for {
+		next := c.awaitCall()
+		if next == nothingYet {
+			return true
+		}
+		if next == noCall || !c.nextHead() || !c.carry() {
+			c.shut()
+			return false
 		}
 	}
-	c.shut()
 }
 
-// nextHead waits until the next head is in and parsed. A head that cannot be
-// made out is answered, and ends the connection.
+// nextHead waits until the head that has begun is in and parsed. A head that
+// cannot be made out is answered, and ends the connection.
 func (c *conn) nextHead() bool {
-	if c.cut.Swap(false) {
-		c.forget()
-	}
-	if !c.awaitCall() {
-		return false
-	}
 	c.cfg = c.server.settings.Load()
 	began := time.Now() // the one clock read of a call's way in
 	n, ended, err := c.readHead(began)
 	if n == 0 && err == nil {
 		return false // the client left in the middle: there is nobody to answer
 	}
+	c.takeCall()
 	c.call.Begin()
-	c.call.Down = c
+	c.call.Down, c.call.Client = c, c.client
 	c.call.Started = ended // a client that sends its head slowly does so on its own time
 	c.taken = 0
 	limits := &c.cfg.Limits
@@ -106,43 +113,71 @@ func (c *conn) refuse(err error) {
 	r.Close, r.Minor, r.Fields = true, 1, r.Fields[:0] // what was parsed of it proves nothing
 	c.body.begin(message.NoBody, 0, false)
 	c.strange = true
-	c.server.core.Refuse(&c.call, err)
+	c.server.core.Refuse(c.call, err)
 }
 
-// awaitCall waits for the first byte of a head, for as long as a connection
-// may idle, and holds no buffer meanwhile.
-func (c *conn) awaitCall() bool {
+// What awaitCall comes to.
+type next int
+
+const (
+	aCall      next = iota // a head has begun
+	noCall                 // the client has left, or is to
+	nothingYet             // it may rest
+)
+
+// awaitCall waits for the first byte of a head, holding no buffer meanwhile:
+// for a moment, or for as long as a connection may idle if it cannot rest.
+func (c *conn) awaitCall() next {
+	if c.cut.Swap(false) {
+		c.forget()
+	}
 	for {
 		for c.w-c.r >= 2 && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n' {
 			c.r += 2 // an empty line before a request is passed over, RFC 9112 section 2.2
 		}
 		if c.w-c.r > 1 || c.w-c.r == 1 && c.buf[c.r] != '\r' {
-			return true // pipelined
+			return aCall // pipelined
 		}
+		patience := min(awake, c.cfg.idle)
 		switch {
 		case c.w == c.r:
 			c.release()
 		case c.w == len(c.buf):
 			c.room(smallBuffer, false) // half an empty line: a read into no room would look like the end
+			fallthrough
+		default:
+			patience = c.cfg.idle
 		}
-		now := c.call.Ended()
-		if now.IsZero() {
-			now = time.Now() // the first call of the connection
-		}
-		c.until(now.Add(c.cfg.idle), c.cfg.idle/8)
+		c.until(c.lastCall().Add(patience), patience/4)
 		c.idle.Store(true)
 		if c.server.draining.Load() { // set before it looked at idle: one of the two sees the other
-			return false
+			return noCall
 		}
 		err := c.fill()
 		c.idle.Store(false)
-		if c.server.draining.Load() {
+		switch {
+		case c.server.draining.Load():
 			c.forget()
-		}
-		if err != nil {
-			return false
+			if err != nil {
+				return noCall
+			}
+		case isTimeout(err) && patience < c.cfg.idle:
+			return nothingYet
+		case err != nil:
+			return noCall
 		}
 	}
+}
+
+// lastCall is when the last call ended; now if there was none since the
+// connection came, or rested.
+func (c *conn) lastCall() time.Time {
+	if c.call != nil {
+		if ended := c.call.Ended(); !ended.IsZero() {
+			return ended
+		}
+	}
+	return time.Now()
 }
 
 // readHead reads until the head is whole and returns its length, and when that
@@ -182,7 +217,7 @@ func (c *conn) readHead(began time.Time) (n int, ended time.Time, err error) {
 
 // carry has one call served, and tells whether the connection goes on.
 func (c *conn) carry() bool {
-	c.server.core.Serve(&c.call)
+	c.server.core.Serve(c.call)
 	c.answered = true
 	if c.closed || c.call.Request.Close || !c.body.whole() {
 		return false
@@ -253,6 +288,7 @@ func (c *conn) shut() {
 		putBuffer(c.out)
 		c.out = nil
 	}
+	c.giveCall()
 }
 
 // hangUp ends the connection from another goroutine, as if the client had left:
@@ -298,7 +334,7 @@ func (c *conn) lingerClose() {
 
 // describe notes who is at the other end.
 func (c *conn) describe(client, local net.Addr) {
-	cl := &c.call.Client
+	cl := &c.client
 	cl.Scheme = schemeHTTP
 	if a, ok := client.(*net.TCPAddr); ok {
 		cl.Addr = a.AddrPort().Addr().Unmap()

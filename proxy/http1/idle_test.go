@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -39,9 +40,16 @@ func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 	}
 	served := make(chan error)
 	go func() { served <- s.Serve(ln) }()
+	watching, stop := context.WithCancel(context.Background())
+	watched := make(chan error)
+	go func() { watched <- watcher.Run(watching) }()
 	defer func() {
-		_ = s.Drain(t.Context())
+		_ = s.Drain(context.Background())
 		<-served
+		stop()
+		if err := <-watched; err != nil {
+			t.Error(err)
+		}
 	}()
 	requests := []string{
 		"", // nothing yet
@@ -65,27 +73,35 @@ func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 			}
 		}
 	}
-	for began := time.Now(); ; time.Sleep(time.Millisecond) {
-		idle := 0
+	for _, state := range []struct {
+		name string
+		is   func(c *conn) bool
+	}{
+		{"idle", func(c *conn) bool { return c.idle.Load() || c.rests.Load() != 0 }},
+		{"at rest", func(c *conn) bool { return c.rests.Load() != 0 }},
+	} {
+		for began := time.Now(); ; time.Sleep(time.Millisecond) {
+			n := 0
+			s.mu.Lock()
+			for c := range s.conns {
+				if state.is(c) {
+					n++
+				}
+			}
+			s.mu.Unlock()
+			if n == len(requests) {
+				break
+			}
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("%d of %d connections %s", n, len(requests), state.name)
+			}
+		}
 		s.mu.Lock()
 		for c := range s.conns {
-			if c.idle.Load() {
-				idle++
+			if c.buf != nil || c.pinned != nil || c.out != nil {
+				t.Errorf("%s: %d unread bytes in %d, %d pinned, %d to be sent", state.name, c.w-c.r, cap(c.buf), cap(c.pinned), cap(c.out))
 			}
 		}
 		s.mu.Unlock()
-		if idle == len(requests) {
-			break
-		}
-		if time.Since(began) > 10*time.Second {
-			t.Fatalf("%d of %d connections idle", idle, len(requests))
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		if c.buf != nil || c.pinned != nil || c.out != nil {
-			t.Errorf("%d unread bytes in %d, %d pinned, %d to be sent", c.w-c.r, cap(c.buf), cap(c.pinned), cap(c.out))
-		}
 	}
 }

@@ -41,6 +41,7 @@ type Server struct {
 	mu       sync.Mutex // guards all below
 	listener net.Listener
 	conns    map[*conn]struct{}
+	sweeper  *time.Timer // looks for those that have rested too long; nil if none does
 }
 
 // settings are what may change while the Server runs. Frozen.
@@ -145,24 +146,29 @@ func (s *Server) accept(nc net.Conn) {
 	}
 	s.conns[c] = struct{}{}
 	s.open.Add(1)
-	s.done.Go(func() {
-		s.guard(c)
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-		s.open.Add(-1)
-	})
+	s.done.Add(1) // leave takes it back
+	go s.run(c)
+}
+
+// leave ends the account of a connection that was closed.
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.open.Add(-1)
+	s.done.Done()
 }
 
 // guard serves a connection, and keeps a panic from costing more than it.
-func (s *Server) guard(c *conn) {
+func (s *Server) guard(c *conn) (rests bool) {
 	defer func() {
 		if bug := recover(); bug != nil {
+			rests = false
 			s.log.Error("BUG: a connection panicked", "panic", fmt.Sprint(bug), "stack", string(debug.Stack()))
 			_ = c.nc.Close()
 		}
 	}()
-	c.serve()
+	return c.serve()
 }
 
 // Drain stops accepting, closes idle connections, and waits for the calls that
@@ -174,12 +180,23 @@ func (s *Server) Drain(ctx context.Context) error {
 	if s.listener != nil {
 		_ = s.listener.Close()
 	}
+	if s.sweeper != nil {
+		s.sweeper.Stop()
+		s.sweeper = nil
+	}
+	var resting []*conn
 	for c := range s.conns {
-		if c.idle.Load() {
+		switch {
+		case s.watcher.resting.take(&c.resting):
+			resting = append(resting, c)
+		case c.idle.Load():
 			_ = c.nc.SetReadDeadline(longAgo)
 		}
 	}
 	s.mu.Unlock()
+	for _, c := range resting {
+		s.end(c)
+	}
 	over := make(chan struct{})
 	go func() {
 		s.done.Wait()
