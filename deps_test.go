@@ -224,7 +224,7 @@ func walk(visit func(name string, d fs.DirEntry) error, without ...string) error
 			return err
 		case d.IsDir() && slices.Contains(without, d.Name()):
 			return filepath.SkipDir
-		case !d.Type().IsRegular():
+		case !d.Type().IsRegular() || d.Name() == ".git": // a file in a work tree
 			return nil
 		}
 		return visit(filepath.ToSlash(name), d)

@@ -15,6 +15,7 @@ func (c *checker) function(p *path, fn Function) {
 			"has an impossible name: %q", fn.Name)
 	}
 	c.endpoints(p.key("endpoints"), fn.Endpoints)
+	c.trailers(p.key("trailers"), fn.Trailers)
 	c.timeouts(p.key("timeouts"), fn.Timeouts, c.cfg.Defaults.Timeouts)
 	c.coldStart(p.key("cold_start"), fn.ColdStart)
 	c.scaler(p, fn)

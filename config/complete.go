@@ -43,6 +43,9 @@ func complete(cfg *Config, d *document, base string) {
 		for i := range fn.Endpoints {
 			completeEndpoint(&fn.Endpoints[i], cfg.Region)
 		}
+		for i, trailer := range fn.Trailers {
+			fn.Trailers[i] = strings.ToLower(trailer)
+		}
 		if fn.Process != nil {
 			completeProcess(fn.Process, base)
 		}

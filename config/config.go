@@ -117,6 +117,10 @@ type Function struct {
 	// Timeouts of this function; what is not given comes from
 	// Config.Defaults.
 	Timeouts Timeouts `yaml:"timeouts"`
+	// Trailers are the trailer fields that pass behind a chunked body, in both
+	// directions, to a client only if it said TE: trailers. All others are
+	// dropped: whoever merges them into the head would believe them.
+	Trailers []string `yaml:"trailers"`
 	// Concurrency bounds what the function as a whole takes at once.
 	Concurrency Concurrency `yaml:"concurrency"`
 	// ColdStart says how the function is raised from nothing and put back.
@@ -212,6 +216,15 @@ type Route struct {
 	PathPrefix string `yaml:"path_prefix" default:"/"`
 	// Function it leads to.
 	Function string `yaml:"function"`
+	// RawPath forwards the path as the client wrote it. It is matched in
+	// normal form all the same, so an endpoint that reads the raw form in
+	// another way can be led out of path_prefix: it has to look for itself.
+	RawPath bool `yaml:"raw_path"`
+	// EncodedSlash is what %2F in a path means. "keep": it is no separator
+	// and stays as it is; a path that would be another route's, or would go up
+	// a level, if it did separate is refused. "decode": it separates; the path
+	// is normalized and matched anew with it. "refuse": 400.
+	EncodedSlash string `yaml:"encoded_slash" default:"keep" enum:"keep,decode,refuse"`
 }
 
 // Shutdown is how weir leaves on SIGTERM.

@@ -16,6 +16,12 @@ func checkKind(p *path, n *node, plain bool, want reflect.Type) *wrong {
 	switch {
 	case want.Kind() == reflect.String && n.kind != text && !free:
 		return &wrong{fmt.Sprintf("must be a text, not %s", n.kind), fmt.Sprintf("put quotes around it: %q", n.text)}
+	case want == reflect.TypeFor[bool]() && (n.kind == number || n.kind == text && !plain):
+		hint := ""
+		if n.text == "true" || n.text == "false" {
+			hint = "take away the quotes"
+		}
+		return &wrong{fmt.Sprintf("must be true or false, not %s", n.kind), hint}
 	case want == reflect.TypeFor[int]() && n.kind == text && !plain:
 		hint := ""
 		if digitsOnly(n.text) {
@@ -42,6 +48,8 @@ func wanted(t reflect.Type) string {
 		return "a size"
 	case reflect.TypeFor[int]():
 		return "a whole number"
+	case reflect.TypeFor[bool]():
+		return "true or false"
 	}
 	return "a text"
 }

@@ -139,6 +139,8 @@ func describe(schema *jsonschema.Schema, t reflect.Type) {
 			property.Default = preset
 			if n, err := strconv.Atoi(preset); err == nil {
 				property.Default = n
+			} else if f.Type.Kind() == reflect.Bool {
+				property.Default = preset == "true"
 			}
 		}
 		if enum := f.Tag.Get("enum"); enum != "" {

@@ -26,6 +26,11 @@ func setText(v reflect.Value, text string) *wrong {
 	switch target := v.Addr().Interface().(type) {
 	case *string:
 		*target = text
+	case *bool:
+		if text != "true" && text != "false" {
+			return &wrong{fmt.Sprintf("must be true or false, not %q", text), ""}
+		}
+		*target = text == "true"
 	case *int:
 		n, bad := readInt(text)
 		if bad != nil {
@@ -62,7 +67,7 @@ func isText(t reflect.Type) bool {
 	case reflect.TypeFor[time.Duration](), reflect.TypeFor[Size](), reflect.TypeFor[netip.Prefix]():
 		return true
 	}
-	return t.Kind() == reflect.String || t.Kind() == reflect.Int
+	return t.Kind() == reflect.String || t.Kind() == reflect.Int || t.Kind() == reflect.Bool
 }
 
 // readInt reads a whole number that is not negative. Nothing that weir counts

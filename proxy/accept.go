@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"strconv"
+
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -23,6 +25,9 @@ func (p *Proxy) accept(c *Call) error {
 	if hops > maxHops {
 		return errLoop
 	}
+	if !c.countDown() {
+		return errFinal
+	}
 	if p.closing.Load() {
 		return errShuttingDown
 	}
@@ -30,30 +35,60 @@ func (p *Proxy) accept(c *Call) error {
 }
 
 // dropFields marks what does not pass: what belongs to the connection (RFC
-// 9110 section 7.6.1), what weir writes anew, and what an untrusted client
-// says of others. It returns how many weirs the call has passed.
+// 9110 section 7.6.1), what weir writes anew, what an untrusted client says of
+// others or of another path than its own, and Proxy, which CGI takes for a
+// setting (CVE-2016-5385). It returns how many weirs the call has passed.
 func (c *Call) dropFields() (hops int) {
 	fields := c.Request.Fields
 	for i := range fields {
 		f := &fields[i]
 		switch f.ID {
 		case message.Other:
-			f.Drop = f.Drop || message.LooksKnown(f.Name)
 		case message.Connection:
 			f.Drop = true
 			message.DropNamed(fields, f.Value)
 		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthorization, message.TE, message.Trailer,
 			message.TransferEncoding, message.Upgrade, message.ContentLength, message.Host, message.Expect,
 			message.XForwardedFor, message.XForwardedHost, message.XForwardedPort, message.XForwardedProto,
-			message.XRequestID:
+			message.XRequestID, message.Proxy:
 			f.Drop = true
-		case message.Forwarded:
+		case message.Forwarded, message.XForwarded, message.XRealIP, message.XClientIP, message.XClusterClientIP,
+			message.TrueClientIP, message.XOriginalURL, message.XRewriteURL:
 			f.Drop = !c.Client.Trusted
 		case message.Via:
 			hops += countHops(f.Value)
 		}
 	}
 	return hops
+}
+
+// errFinal: the client wants weir itself to answer, RFC 9110 section 7.6.2.
+var errFinal = message.Refuse(message.KindMethod, "Max-Forwards is 0, and weir itself has no answer to this method")
+
+// countDown takes one from a Max-Forwards field, RFC 9110 section 7.6.2, and
+// tells whether the call may go on.
+func (c *Call) countDown() bool {
+	if m := string(c.Request.Method); m != "OPTIONS" && m != "TRACE" {
+		return true
+	}
+	for i := range c.Request.Fields {
+		f := &c.Request.Fields[i]
+		if f.ID != message.MaxForwards {
+			continue
+		}
+		n, err := strconv.ParseUint(string(f.Value), 10, 32)
+		if err != nil {
+			f.Drop = true // it bounds nothing
+			continue
+		}
+		if n == 0 {
+			return false
+		}
+		start := len(c.scratch)
+		c.scratch = strconv.AppendUint(c.scratch, n-1, 10)
+		f.Value = c.scratch[start:]
+	}
+	return true
 }
 
 // countHops counts the weirs in a Via field, RFC 9110 section 7.6.3.

@@ -68,13 +68,11 @@ func (p *Proxy) carry(c *Call) error {
 	if err := p.accept(c); err != nil {
 		return err
 	}
-	fn, ok := c.table.Match(c.Request.Host, c.Request.Path) // first: every limit belongs to a function
-	if !ok {
-		return errNoRoute
+	if err := c.route(); err != nil { // first: every limit belongs to a function
+		return err
 	}
-	c.fn = fn
-	c.Deadline = c.Started.Add(fn.Timeouts.Request)
-	c.Idle = fn.Timeouts.StreamIdle
+	c.Deadline = c.Started.Add(c.fn.Timeouts.Request)
+	c.Idle = c.fn.Timeouts.StreamIdle
 	if err := p.admit(c); err != nil { // before take: turning a call away must cost nothing
 		return err
 	}

@@ -39,6 +39,9 @@ func (p *Proxy) relay(c *Call) error {
 	if c.switched() {
 		return c.endTunnel()
 	}
+	if trailers := c.Up.Trailers(); len(trailers) > 0 {
+		c.Down.WriteTrailers(trailers)
+	}
 	c.release() // before the client has its last byte: the slot is free
 	return c.Down.Finish()
 }
@@ -110,9 +113,11 @@ func (c *Call) dressResponse() {
 		case message.Connection:
 			f.Drop = true
 			message.DropNamed(r.Fields, f.Value)
-		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.TE, message.Trailer,
+		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.TE,
 			message.TransferEncoding, message.ContentLength, message.XRequestID:
 			f.Drop = true
+		case message.Trailer:
+			f.Drop = !c.Request.TakesTrailers || !message.Announces(f.Value, c.Trailers)
 		case message.Upgrade: // RFC 9110 section 15.5.22: a 426 says what else to speak
 			f.Drop = r.Status != 101 && r.Status != 426
 		case message.Date:

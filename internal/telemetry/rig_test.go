@@ -140,6 +140,8 @@ type client struct{ woken chan struct{} }
 
 func (c *client) Next() ([]byte, error)           { return nil, io.EOF }
 func (c *client) Ready() bool                     { return true }
+func (c *client) Trailers() []message.Field       { return nil }
+func (c *client) WriteTrailers([]message.Field)   {}
 func (c *client) Continue() error                 { return nil }
 func (c *client) Switch()                         {}
 func (c *client) CutBody()                        {}
@@ -204,9 +206,10 @@ func (u *upstream) Next() ([]byte, error) {
 	u.body = nil
 	return b, nil
 }
-func (u *upstream) Ready() bool      { return true }
-func (u *upstream) Release()         {}
-func (u *upstream) AwaitSent() error { return nil }
+func (u *upstream) Ready() bool               { return true }
+func (u *upstream) Trailers() []message.Field { return nil }
+func (u *upstream) Release()                  {}
+func (u *upstream) AwaitSent() error          { return nil }
 
 // A platform raises endpoints that are there at once, or fails; those of the
 // function slow wait to be let.

@@ -11,6 +11,7 @@ type answerState struct {
 	framing message.Framing
 	left    int64 // of a Sized body
 	begun   bool  // something of the answer has been sent
+	trailed bool  // the last chunk has been written
 }
 
 // WriteHead begins the answer: it decides how the body will end, and whether
@@ -114,6 +115,15 @@ func (c *conn) Write(p []byte) error {
 
 var crlf = []byte("\r\n")
 
+// WriteTrailers ends a chunked body with trailer fields, if the client takes
+// them.
+func (c *conn) WriteTrailers(fields []message.Field) {
+	if c.framing.framing == message.Chunked && c.call.Request.TakesTrailers {
+		c.out = appendLast(c.out, fields, c.call.Trailers)
+		c.framing.trailed = true
+	}
+}
+
 // Flush sends what is buffered.
 func (c *conn) Flush() error {
 	if len(c.out) == 0 {
@@ -154,7 +164,7 @@ func (c *conn) send(first, second, third []byte) error {
 // Finish ends the answer and sends what is left of it.
 func (c *conn) Finish() error {
 	switch {
-	case c.framing.framing == message.Chunked:
+	case c.framing.framing == message.Chunked && !c.framing.trailed:
 		c.out = append(c.out, lastChunk...)
 	case c.framing.framing == message.Sized && c.framing.left > 0 && string(c.call.Request.Method) != "HEAD":
 		panic("BUG: the answer's body is shorter than its head said")

@@ -16,9 +16,12 @@ var (
 	errTrailer   = message.Refuse(message.KindBad, "a trailer line is malformed")
 )
 
-// maxChunkLine bounds a chunk's size with its extensions, and all trailers
-// together: both are dropped, nobody needs long ones.
+// maxChunkLine bounds a chunk's size with its extensions, which are dropped,
+// and all trailers together, of which few pass: nobody needs long ones.
 const maxChunkLine = 1 << 10
+
+// maxTrailers bounds their number.
+const maxTrailers = 32
 
 // chunkState is where in the chunked coding the next byte stands.
 type chunkState uint8
@@ -37,15 +40,17 @@ type body struct {
 	framing message.Framing
 	left    int64 // Sized: of the body; Chunked: of the chunk
 	state   chunkState
-	trailer int  // bytes of the trailer section so far
-	pin     bool // the wire's buffer holds a head that is still needed
+	trailer int // bytes of the trailer section so far
+	kept    []byte
+	fields  []message.Field // the trailers, which lie in kept
+	pin     bool            // the wire's buffer holds a head that is still needed
 	err     error
 }
 
 // begin makes the body ready for a message whose head has just been taken off
 // the wire.
 func (b *body) begin(framing message.Framing, length int64, pin bool) {
-	*b = body{wire: b.wire, fillOne: b.fillOne, framing: framing, pin: pin}
+	*b = body{wire: b.wire, fillOne: b.fillOne, framing: framing, pin: pin, kept: b.kept[:0], fields: b.fields[:0]}
 	switch {
 	case framing == message.NoBody, framing == message.Sized && length == 0:
 		b.err = io.EOF
@@ -165,11 +170,40 @@ func (b *body) nextOfChunks() ([]byte, error) {
 			if b.trailer += len(line); b.trailer > maxChunkLine {
 				return nil, errChunkLine
 			}
-			if colon := bytes.IndexByte(line, ':'); colon < 1 || !isToken(line[:colon]) || !isValue(line[colon+1:]) {
-				return nil, errTrailer
+			if err := b.keepTrailer(line); err != nil {
+				return nil, err
 			}
 		}
 	}
+}
+
+// keepTrailer notes a field of the trailer section. It lies behind the body, so
+// it has to be copied to outlive the next read.
+func (b *body) keepTrailer(line []byte) error {
+	if len(b.fields) == maxTrailers {
+		return errChunkLine
+	}
+	if cap(b.kept) == 0 {
+		b.kept = make([]byte, 0, maxChunkLine) // never grows: fields are views into it
+	}
+	start := len(b.kept)
+	b.kept = append(b.kept, line...)
+	line = b.kept[start:]
+	colon := bytes.IndexByte(line, ':')
+	if colon < 1 || !isToken(line[:colon]) || !isValue(line[colon+1:]) {
+		return errTrailer
+	}
+	name := line[:colon]
+	b.fields = append(b.fields, message.Field{Name: name, Value: message.Trim(line[colon+1:]), ID: message.Lookup(name)})
+	return nil
+}
+
+// Trailers are the fields behind a chunked body that has been read to its end.
+func (b *body) Trailers() []message.Field {
+	if !b.whole() {
+		return nil
+	}
+	return b.fields
 }
 
 // chunkSize reads a line of hex digits and, behind a semicolon, extensions that

@@ -245,6 +245,9 @@ func (c *conn) Next() ([]byte, error) {
 // Ready tells whether Next would return without waiting.
 func (c *conn) Ready() bool { return c.body.Ready() }
 
+// Trailers are those of the request.
+func (c *conn) Trailers() []message.Field { return c.body.Trailers() }
+
 // fillBody waits for more of the request's body, as long as a body may stand
 // still.
 func (c *conn) fillBody() error {

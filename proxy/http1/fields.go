@@ -14,6 +14,7 @@ var (
 	errLengthCoded = message.Refuse(message.KindBad, "Content-Length and Transfer-Encoding exclude each other")
 	errCoding      = message.Refuse(message.KindCoding, "the only transfer coding spoken here is chunked")
 	errCodedTwice  = message.Refuse(message.KindBad, "Transfer-Encoding must be chunked, once")
+	errTypes       = message.Refuse(message.KindBad, "the request has more than one Content-Type")
 	errCodedOld    = message.Refuse(message.KindBad, "HTTP/1.0 has no Transfer-Encoding")
 )
 
@@ -103,12 +104,18 @@ func requestFields(r *message.Request) error {
 	if err != nil {
 		return err
 	}
-	hosts := 0
+	hosts, types := 0, 0
 	for i := range r.Fields {
 		switch r.Fields[i].ID {
 		case message.Host:
 			hosts++
 			r.Authority = r.Fields[i].Value
+		case message.ContentType:
+			types++
+		case message.TE:
+			if r.Minor > 0 {
+				r.TakesTrailers = r.TakesTrailers || takesTrailers(r.Fields[i].Value)
+			}
 		case message.Expect:
 			r.Expect = r.Minor > 0 && message.IsToken(r.Fields[i].Value, "100-continue")
 		case message.Upgrade:
@@ -119,6 +126,9 @@ func requestFields(r *message.Request) error {
 	}
 	if hosts > 1 || hosts == 0 && r.Minor > 0 || hosts == 1 && hostEnd(r.Authority) < 0 {
 		return errHost
+	}
+	if types > 1 { // whoever filters by one and acts on another is fooled
+		return errTypes
 	}
 	switch {
 	case f.chunked && r.Minor == 0:
@@ -133,6 +143,15 @@ func requestFields(r *message.Request) error {
 	}
 	r.Close = f.close || r.Minor == 0 && !f.keep
 	return nil
+}
+
+// takesTrailers looks for "trailers" in a TE field, RFC 9110 section 10.1.4.
+func takesTrailers(value []byte) (takes bool) {
+	message.Elements(value, func(e []byte) bool {
+		takes = message.IsToken(e, "trailers")
+		return !takes
+	})
+	return takes
 }
 
 // canSwitch tells whether a tunnel may carry these protocols. HTTP/2 may not:
@@ -168,7 +187,7 @@ func hostOf(r *message.Request) error {
 	if end < 0 {
 		return errHost
 	}
-	r.Host = r.Authority[:end]
+	r.Host = bytes.TrimSuffix(r.Authority[:end], []byte(".")) // the root of all names changes none
 	for _, c := range r.Host {
 		if 'A' <= c && c <= 'Z' {
 			start := len(r.Scratch)
@@ -198,6 +217,9 @@ func hostEnd(a []byte) int {
 		i++
 	} else {
 		for i < len(a) && hostChars[a[i]] {
+			if a[i] == '.' && (i == 0 || a[i-1] == '.') {
+				return -1 // an empty label
+			}
 			i++
 		}
 	}
@@ -206,9 +228,11 @@ func hostEnd(a []byte) int {
 		return -1
 	}
 	if i < len(a) && a[i] == ':' {
-		for i++; i < len(a) && isDigit(a[i]); i++ {
+		port := 0
+		for i++; i < len(a) && isDigit(a[i]) && port < 1<<16; i++ {
+			port = port*10 + int(a[i]-'0')
 		}
-		if i-end > 6 {
+		if port >= 1<<16 {
 			return -1
 		}
 	}

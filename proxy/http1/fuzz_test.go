@@ -115,7 +115,7 @@ func roundTrip(t *testing.T, r *message.Request) {
 			r.Fields[i].Drop = true
 		}
 	}
-	out := appendRequest(nil, r, "stand-in")
+	out := appendRequest(nil, r, "stand-in", nil)
 	n, _, err := headEnd(out, 0)
 	if err != nil || n != len(out) {
 		t.Fatalf("%q has an end at %d, %v", out, n, err)

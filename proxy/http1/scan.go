@@ -117,6 +117,10 @@ func parseTarget(target []byte, r *message.Request) error {
 			return errTarget
 		}
 		r.Authority, target = authority, path // section 3.2.2: Host is ignored
+		if len(path) == 0 && string(r.Method) == "OPTIONS" {
+			r.Path = []byte("*") // section 3.2.4
+			return hostOf(r)
+		}
 	}
 	path := target
 	if i := bytes.IndexByte(target, '?'); i >= 0 {
@@ -125,8 +129,7 @@ func parseTarget(target []byte, r *message.Request) error {
 	if len(path) == 0 {
 		path = slash
 	}
-	var err error
-	if r.Path, r.Scratch, err = message.NormalizePath(path, r.Scratch); err != nil {
+	if err := r.SetPath(path); err != nil {
 		return err
 	}
 	return hostOf(r)
@@ -160,8 +163,9 @@ func parseFields(b []byte, fields []message.Field, limit int) ([]message.Field, 
 		if len(fields) == limit {
 			return fields, errManyFields
 		}
-		colon := 0
-		for colon < len(line) && tokenChars[line[colon]] {
+		colon, odd := 0, uint8(0)
+		for colon < len(line) && tokenChars[line[colon]] != 0 {
+			odd |= tokenChars[line[colon]]
 			colon++
 		}
 		if colon == 0 || colon == len(line) || line[colon] != ':' {
@@ -175,7 +179,10 @@ func parseFields(b []byte, fields []message.Field, limit int) ([]message.Field, 
 			return fields, errFieldValue
 		}
 		name := line[:colon]
-		fields = append(fields, message.Field{Name: name, Value: value, ID: message.Lookup(name)})
+		fields = append(fields, message.Field{
+			Name: name, Value: value, ID: message.Lookup(name),
+			Drop: odd&oddChar != 0 && message.LooksKnown(name),
+		})
 	}
 }
 
@@ -207,7 +214,7 @@ func isValueSlow(b []byte) bool {
 
 func isToken(b []byte) bool {
 	for _, c := range b {
-		if !tokenChars[c] {
+		if tokenChars[c] == 0 {
 			return false
 		}
 	}
@@ -216,13 +223,22 @@ func isToken(b []byte) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// tokenChars are the characters of a token, RFC 9110 section 5.6.2.
-var tokenChars = func() (t [256]bool) {
+// tokenChars are the characters of a token, RFC 9110 section 5.6.2: those that
+// names are usually made of, and the odd ones.
+var tokenChars = func() (t [256]uint8) {
 	for c := '0'; c <= 'z'; c++ {
-		t[c] = c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c
+		if c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c {
+			t[c] = usualChar
+		}
 	}
-	for _, c := range "!#$%&'*+-.^_`|~" {
-		t[c] = true
+	t['-'] = usualChar
+	for _, c := range "!#$%&'*+.^_`|~" {
+		t[c] = oddChar
 	}
 	return t
 }()
+
+const (
+	usualChar = 1 << iota
+	oddChar
+)

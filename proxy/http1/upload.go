@@ -65,7 +65,7 @@ func (u *upConn) uploadAll(gen uint64) bool {
 				return u.endWay()
 			}
 			if chunked {
-				_, err = u.nc.Write([]byte(lastChunk))
+				_, err = u.nc.Write(appendLast(size[:0], x.Down.Trailers(), x.Trailers))
 				return err == nil
 			}
 			return true

@@ -145,7 +145,7 @@ func (u *upConn) send() error {
 	x := u.x
 	out := getBuffer(smallBuffer)
 	defer func() { putBuffer(out) }()
-	head := appendRequest(out[:0], &x.Request, u.pool.host)
+	head := appendRequest(out[:0], &x.Request, u.pool.host, x.Trailers)
 	whole := x.Request.Framing == message.NoBody
 	if !whole && !x.Request.Expect {
 		var err error
@@ -177,7 +177,7 @@ func (u *upConn) appendBody(b []byte, room int) (out []byte, whole bool, err err
 		p, err := x.Down.Next()
 		if err == io.EOF {
 			if x.Request.Framing == message.Chunked {
-				b = append(b, lastChunk...)
+				b = appendLast(b, x.Down.Trailers(), x.Trailers)
 			}
 			return b, true, nil
 		}
@@ -370,6 +370,9 @@ func (u *upConn) Next() ([]byte, error) { return u.body.Next() }
 
 // Ready tells whether Next would return without waiting.
 func (u *upConn) Ready() bool { return u.body.Ready() }
+
+// Trailers are those of the response.
+func (u *upConn) Trailers() []message.Field { return u.body.Trailers() }
 
 // Release ends the try: the connection is kept if both messages were whole and
 // nothing forbids it.

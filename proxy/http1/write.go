@@ -7,8 +7,9 @@ import (
 )
 
 // appendRequest writes a request head for an endpoint; host stands in for an
-// authority that the client did not send.
-func appendRequest(b []byte, r *message.Request, host string) []byte {
+// authority that the client did not send, trailers are those that may come
+// back.
+func appendRequest(b []byte, r *message.Request, host string, trailers []string) []byte {
 	b = append(b, r.Method...)
 	b = append(b, ' ')
 	b = append(b, r.Path...)
@@ -33,6 +34,9 @@ func appendRequest(b []byte, r *message.Request, host string) []byte {
 	}
 	if r.Expect {
 		b = append(b, "Expect: 100-continue\r\n"...)
+	}
+	if r.Upgrade == nil && len(trailers) > 0 && r.TakesTrailers {
+		b = append(b, "TE: trailers\r\nConnection: TE\r\n"...)
 	}
 	if r.Upgrade != nil {
 		b = append(b, "Connection: Upgrade\r\nUpgrade: "...)
@@ -90,6 +94,16 @@ func appendLength(b []byte, n int64) []byte {
 func appendChunkSize(b []byte, n int) []byte {
 	b = strconv.AppendInt(b, int64(n), 16)
 	return append(b, "\r\n"...)
+}
+
+// appendLast ends a chunked body, with those of its trailers that pass.
+func appendLast(b []byte, trailers []message.Field, allowed []string) []byte {
+	if len(trailers) == 0 || message.KeepTrailers(trailers, allowed) == 0 {
+		return append(b, lastChunk...)
+	}
+	b = append(b, "0\r\n"...)
+	b = appendFields(b, trailers)
+	return append(b, crlf...)
 }
 
 const lastChunk = "0\r\n\r\n"

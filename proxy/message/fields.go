@@ -1,7 +1,5 @@
 package message
 
-import "bytes"
-
 // An ID is a field name that weir knows.
 type ID uint8
 
@@ -18,6 +16,8 @@ const (
 	Host
 	IdempotencyKey
 	KeepAlive
+	MaxForwards
+	Proxy
 	ProxyAuthenticate
 	ProxyAuthorization
 	ProxyConnection
@@ -25,16 +25,25 @@ const (
 	TE
 	Trailer
 	TransferEncoding
+	TrueClientIP
 	Upgrade
 	UserAgent
 	Via
+	XClientIP
+	XClusterClientIP
 	XForwardedFor
 	XForwardedHost
 	XForwardedPort
 	XForwardedProto
+	XOriginalURL
+	XRealIP
 	XRequestID
+	XRewriteURL
 	numIDs
 )
+
+// XForwarded is every other name that begins with X-Forwarded-.
+const XForwarded = numIDs
 
 // names as weir writes them, by ID.
 var names = [numIDs][]byte{
@@ -48,6 +57,8 @@ var names = [numIDs][]byte{
 	Host:               []byte("Host"),
 	IdempotencyKey:     []byte("Idempotency-Key"),
 	KeepAlive:          []byte("Keep-Alive"),
+	MaxForwards:        []byte("Max-Forwards"),
+	Proxy:              []byte("Proxy"),
 	ProxyAuthenticate:  []byte("Proxy-Authenticate"),
 	ProxyAuthorization: []byte("Proxy-Authorization"),
 	ProxyConnection:    []byte("Proxy-Connection"),
@@ -55,14 +66,20 @@ var names = [numIDs][]byte{
 	TE:                 []byte("TE"),
 	Trailer:            []byte("Trailer"),
 	TransferEncoding:   []byte("Transfer-Encoding"),
+	TrueClientIP:       []byte("True-Client-Ip"),
 	Upgrade:            []byte("Upgrade"),
 	UserAgent:          []byte("User-Agent"),
 	Via:                []byte("Via"),
+	XClientIP:          []byte("X-Client-Ip"),
+	XClusterClientIP:   []byte("X-Cluster-Client-Ip"),
 	XForwardedFor:      []byte("X-Forwarded-For"),
 	XForwardedHost:     []byte("X-Forwarded-Host"),
 	XForwardedPort:     []byte("X-Forwarded-Port"),
 	XForwardedProto:    []byte("X-Forwarded-Proto"),
+	XOriginalURL:       []byte("X-Original-Url"),
+	XRealIP:            []byte("X-Real-Ip"),
 	XRequestID:         []byte("X-Request-Id"),
+	XRewriteURL:        []byte("X-Rewrite-Url"),
 }
 
 // Name returns the name of a known field as weir writes it.
@@ -88,20 +105,27 @@ var candidates = func() (c [20][26][2]ID) {
 
 // Lookup tells which known name it is, in any case.
 func Lookup(name []byte) ID {
-	if len(name) == 0 || len(name) >= len(candidates) {
+	if len(name) == 0 {
 		return Other
 	}
 	letter := name[0] | 0x20
 	if letter < 'a' || letter > 'z' {
 		return Other
 	}
-	for _, id := range candidates[len(name)][letter-'a'] {
-		if id != Other && EqualNames(name, names[id]) {
-			return id
+	if len(name) < len(candidates) {
+		for _, id := range candidates[len(name)][letter-'a'] {
+			if id != Other && EqualNames(name, names[id]) {
+				return id
+			}
 		}
+	}
+	if letter == 'x' && len(name) > len(forwarded) && EqualNames(name[:len(forwarded)], forwarded) {
+		return XForwarded
 	}
 	return Other
 }
+
+var forwarded = []byte("X-Forwarded-")
 
 // EqualNames tells whether a and b are the same but for the case of ASCII
 // letters.
@@ -159,21 +183,23 @@ func DropNamed(fields []Field, connection []byte) {
 	})
 }
 
-// LooksKnown tells whether a name is one that weir knows but for underscores in
-// the place of hyphens. CGI, and what came after it, cannot tell the two apart
-// (RFC 3875 section 4.1.18).
+// LooksKnown tells whether a name is one that weir knows but for other
+// characters in the place of hyphens. CGI, and what came after it, cannot tell
+// an underscore from a hyphen (RFC 3875 section 4.1.18), and some make an
+// underscore of everything that is neither letter nor digit.
 func LooksKnown(name []byte) bool {
-	if len(name) >= len(candidates) || bytes.IndexByte(name, '_') < 0 {
+	var spelled [64]byte
+	if len(name) > len(spelled) {
 		return false
 	}
-	var spelled [len(candidates)]byte
+	odd := false
 	for i, c := range name {
-		if c == '_' {
-			c = '-'
+		if c != '-' && !unreserved(c) || c == '_' || c == '.' || c == '~' {
+			c, odd = '-', true
 		}
 		spelled[i] = c
 	}
-	return Lookup(spelled[:len(name)]) != Other
+	return odd && Lookup(spelled[:len(name)]) != Other
 }
 
 // Elements calls f with every element of a comma-separated list, RFC 9110

@@ -51,6 +51,8 @@ const (
 type Request struct {
 	Method    []byte // case-sensitive, RFC 9110 section 9.1
 	Path      []byte // normalized; begins with a slash, or is "*"
+	RawPath   []byte // the path as the client wrote it
+	Slashes   bool   // Path has encoded slashes
 	Query     []byte // without the question mark; nil if there was none
 	Authority []byte // host, or host:port, as the client wrote it
 	Host      []byte // the host in it, lower-case
@@ -60,6 +62,8 @@ type Request struct {
 	Minor     int   // HTTP/1.Minor
 	Close     bool  // the client's connection ends with this call
 	Expect    bool  // the body comes after a 100 (Continue)
+	// TakesTrailers: the client said TE: trailers, RFC 9110 section 10.1.4.
+	TakesTrailers bool
 	// Upgrade is what the client would like to speak instead, RFC 9110 section
 	// 7.8; nil if nothing.
 	Upgrade []byte
@@ -90,6 +94,10 @@ type Body interface {
 	Next() ([]byte, error)
 	// Ready tells whether Next would return without waiting.
 	Ready() bool
+	// Trailers are the trailer fields that came behind the body, all of them:
+	// once Next has returned io.EOF, and until the body's connection is used
+	// for another call. None of them is one that weir knows.
+	Trailers() []Field
 }
 
 // A Canceler ends a try from another goroutine: Cancel closes the try's
@@ -121,6 +129,9 @@ type Downstream interface {
 	// Write sends bytes of the answer's body; p is the caller's again when it
 	// returns.
 	Write(p []byte) error
+	// WriteTrailers ends the answer's body with those of the fields that are
+	// not dropped, if its framing has room for them. Finish comes next.
+	WriteTrailers(fields []Field)
 	// Flush sends what is buffered.
 	Flush() error
 	// Finish ends the answer; in a tunnel, the way to the client.
@@ -182,6 +193,10 @@ type Exchange struct {
 	Idle time.Duration
 
 	Client Client
+
+	// Trailers are the names, in lower case, of the trailer fields that pass,
+	// in either direction.
+	Trailers []string
 
 	// BodyTouched is set when a byte of the request's body was read: the call
 	// can not be tried again.

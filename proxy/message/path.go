@@ -1,5 +1,7 @@
 package message
 
+import "bytes"
+
 // What is refused in a path.
 var (
 	errPathStart   = Refuse(KindBad, "the path does not begin with a slash")
@@ -7,15 +9,29 @@ var (
 	errPathEscape  = Refuse(KindBad, "the path has a broken percent-encoding")
 	errPathNul     = Refuse(KindBad, "the path has an encoded NUL")
 	errPathSlashes = Refuse(KindBad, "the path has a backslash")
+	errPathParams  = Refuse(KindBad, "the path has a dot segment with parameters")
 )
+
+// SetPath sets the request's path from what the client wrote.
+func (r *Request) SetPath(raw []byte) (err error) {
+	if r.Path, r.Scratch, err = NormalizePath(raw, r.Scratch); err != nil {
+		return err
+	}
+	r.RawPath = raw
+	r.Slashes = &r.Path[0] != &raw[0] && bytes.Contains(r.Path, encodedSlash)
+	return nil
+}
+
+var encodedSlash = []byte("%2F")
 
 // NormalizePath brings a path into the one form in which it is matched and
 // forwarded, so that nothing that matches one prefix can mean another to the
 // endpoint: percent-encoded unreserved characters are decoded (RFC 3986
 // section 6.2.2.2), repeated slashes become one, dot segments are resolved
-// (section 5.2.4). An encoded slash stays encoded and separates nothing. A path
-// above the root, a backslash, an encoded NUL or backslash and a broken
-// encoding are refused.
+// (section 5.2.4). An encoded slash stays encoded and separates nothing; what a
+// route makes of one is in proxy/route.go. A path above the root, a backslash,
+// an encoded NUL or backslash, a broken encoding and a dot segment with
+// parameters ("/..;a/": Java's servers cut those off first) are refused.
 //
 // A path in normal form is returned as it is; another is written to the end of
 // scratch, which is returned grown.
@@ -34,6 +50,34 @@ func NormalizePath(path, scratch []byte) (normal, grown []byte, err error) {
 	decoded := scratch[start:]
 	n, err := resolve(decoded)
 	return decoded[:n], scratch[:start+n], err
+}
+
+// DecodeSlashes makes separators of the encoded slashes of a path in normal
+// form, and brings what comes of that into normal form, at the end of scratch.
+// dots tells that this made dot segments of what were none.
+func DecodeSlashes(path, scratch []byte) (normal, grown []byte, dots bool, err error) {
+	start := len(scratch)
+	for i := 0; i < len(path); i++ {
+		if path[i] == '%' && path[i+1] == '2' && path[i+2] == 'F' {
+			scratch = append(scratch, '/')
+			i += 2
+			continue
+		}
+		scratch = append(scratch, path[i])
+	}
+	decoded := scratch[start:]
+	for i, c := range decoded { // a segment that begins with a dot is one, or nearly, as often as not
+		if c != '/' || i+1 == len(decoded) || decoded[i+1] != '.' {
+			continue
+		}
+		segment := decoded[i+1:]
+		if end := bytes.IndexByte(segment, '/'); end >= 0 {
+			segment = segment[:end]
+		}
+		dots = dots || isDots(segment)
+	}
+	n, err := resolve(decoded)
+	return decoded[:n], scratch[:start+n], dots, err
 }
 
 // isNormal may say false of a path that is normal, never true of one that is
@@ -117,11 +161,24 @@ func resolve(path []byte) (int, error) {
 				w++
 			}
 		default:
+			if hasDots(path[i+1 : end]) {
+				return 0, errPathParams
+			}
 			w += copy(path[w:], path[i:end])
 		}
 		i = end
 	}
 	return w, nil
+}
+
+func isDots(segment []byte) bool { return string(segment) == "." || string(segment) == ".." }
+
+// hasDots tells whether a segment is a dot segment to somebody who cuts off
+// its parameters, RFC 3986 section 3.3.
+func hasDots(segment []byte) bool {
+	rest := bytes.TrimLeft(segment, ".")
+	return len(segment)-len(rest) <= 2 && len(rest) < len(segment) &&
+		(bytes.HasPrefix(rest, []byte(";")) || bytes.HasPrefix(rest, []byte("%3B")))
 }
 
 func unreserved(c byte) bool {

@@ -11,7 +11,7 @@ import (
 // maxDepth is how many segments a path prefix may have.
 const maxDepth = 32
 
-// A router finds the function for a host and a path. The most specific rule
+// A router finds the route for a host and a path. The most specific rule
 // wins: an exact host before a wildcard, the longer wildcard before the
 // shorter, any wildcard before no host, and within a host the longest path
 // prefix. A host whose own rules do not match the path falls back to the next
@@ -29,8 +29,8 @@ type router struct {
 
 // prefixes are the path prefixes of one host.
 type prefixes struct {
-	root     *Function // of the prefix /
-	byPrefix map[string]*Function
+	root     *Route // of the prefix /
+	byPrefix map[string]*Route
 	depths   uint64 // bit n: there is a prefix of n segments
 }
 
@@ -41,11 +41,12 @@ func buildRouter(routes []config.Route, functions map[string]*Function) router {
 		if fn == nil || depth(route.PathPrefix) > maxDepth {
 			continue // build has refused it
 		}
+		to := &Route{fn, route.RawPath, route.EncodedSlash}
 		if len(route.Hosts) == 0 {
-			r.any.add(route.PathPrefix, fn)
+			r.any.add(route.PathPrefix, to)
 		}
 		for _, host := range route.Hosts {
-			r.host(host).add(route.PathPrefix, fn)
+			r.host(host).add(route.PathPrefix, to)
 		}
 	}
 	return r
@@ -66,23 +67,23 @@ func (r *router) host(host string) *prefixes {
 // depth is how many segments a prefix has.
 func depth(prefix string) int { return strings.Count(strings.TrimRight(prefix, "/"), "/") }
 
-func (p *prefixes) add(prefix string, fn *Function) {
+func (p *prefixes) add(prefix string, to *Route) {
 	prefix = strings.TrimRight(prefix, "/")
 	if prefix == "" {
-		p.root = fn
+		p.root = to
 		return
 	}
 	if p.byPrefix == nil {
-		p.byPrefix = map[string]*Function{}
+		p.byPrefix = map[string]*Route{}
 	}
-	p.byPrefix[prefix] = fn
+	p.byPrefix[prefix] = to
 	p.depths |= 1 << depth(prefix)
 }
 
-func (r *router) match(host, path []byte) *Function {
+func (r *router) match(host, path []byte) *Route {
 	if p := r.exact[string(host)]; p != nil {
-		if fn := p.match(path); fn != nil {
-			return fn
+		if to := p.match(path); to != nil {
+			return to
 		}
 	}
 	if len(r.wildcard) > 0 {
@@ -93,8 +94,8 @@ func (r *router) match(host, path []byte) *Function {
 			}
 			rest = rest[dot+1:]
 			if p := r.wildcard[string(rest)]; p != nil {
-				if fn := p.match(path); fn != nil {
-					return fn
+				if to := p.match(path); to != nil {
+					return to
 				}
 			}
 		}
@@ -104,7 +105,7 @@ func (r *router) match(host, path []byte) *Function {
 
 // match finds where the path's segments end, as far down as there are
 // prefixes, and looks the prefixes up from there.
-func (p *prefixes) match(path []byte) *Function {
+func (p *prefixes) match(path []byte) *Route {
 	if p.depths == 0 || len(path) < 2 {
 		return p.root
 	}
@@ -125,8 +126,8 @@ func (p *prefixes) match(path []byte) *Function {
 		if p.depths&(1<<n) == 0 {
 			continue
 		}
-		if fn := p.byPrefix[string(path[:ends[n]])]; fn != nil {
-			return fn
+		if to := p.byPrefix[string(path[:ends[n]])]; to != nil {
+			return to
 		}
 	}
 	return p.root

@@ -102,11 +102,13 @@ func (s *State) wake() {
 	}
 }
 
-// Match finds the function for a host, in lower case, and a normalized path.
-// Without a route it returns Unrouted and false. It does not allocate.
-func (t *Table) Match(host, path []byte) (*Function, bool) {
-	if fn := t.routes.match(host, path); fn != nil {
-		return fn, true
-	}
-	return t.Unrouted, false
+// A Route is a function, and what the rule that leads to it says of paths.
+type Route struct {
+	*Function
+	RawPath      bool
+	EncodedSlash string
 }
+
+// Match finds the route for a host, in lower case, and a normalized path; nil
+// if there is none. It does not allocate.
+func (t *Table) Match(host, path []byte) *Route { return t.routes.match(host, path) }
