@@ -18,13 +18,8 @@ type Subject interface {
 	Withdraw() bool
 	// Restore takes Withdraw back for the endpoints that are still there.
 	Restore()
-}
-
-// Status is an Activation at one moment.
-type Status struct {
-	State string        // cold, starting, warm, draining
-	Since time.Time     // when it came into that state
-	ETA   time.Duration // how long the last starts took; 0 when none is known
+	// Addresses are those of the published endpoints: host:port, or unix:/path.
+	Addresses() []string
 }
 
 // state of one function's activation.
@@ -34,17 +29,22 @@ const (
 	cold state = iota
 	starting
 	warm
+	unrouted // no call can get in; whoever comes now gets the instances back
 	draining // no call can get in; the platform has been told to stop
 )
 
-func (s state) String() string { return [...]string{"cold", "starting", "warm", "draining"}[s] }
+// String names the state for operators, to whom the two ways of going are one.
+func (s state) String() string {
+	return [...]string{"cold", "starting", "warm", "draining", "draining"}[s]
+}
+
+// The triggers of a start: what wanted it. Others may come with Prewarm.
+const (
+	Demand   = "demand"    // a call
+	MinScale = "min_scale" // the configuration
+)
 
 const (
-	// The closed door after failed starts: 1 s, doubled up to 60 s. A client
-	// that asks every second causes 7 starts in the first minute.
-	firstPause = time.Second
-	longPause  = time.Minute
-
 	// While a line stands, its length is looked at this often to see whether
 	// more instances are wanted.
 	sizeEvery = 250 * time.Millisecond
@@ -58,37 +58,55 @@ const (
 )
 
 // An Activation is the start and the end of one function's instances. Begin,
-// Need, Serving, Change, Leave and Status may be called from anywhere; all else
-// belongs to the Activator's goroutine.
+// Need, Serving, Released, Change, Reset, Leave and Status may be called from
+// anywhere; all else belongs to the Activator's goroutine.
 type Activation struct {
 	activator *Activator
 	scaler    Scaler
 	hold      *Hold
 	subject   Subject
 	status    atomic.Pointer[Status]
+	releasing atomic.Bool // no call has been let go since the start
 
-	fn       config.Function
-	state    state
-	since    time.Time // of state
-	wanted   time.Time // when the call came that caused this start
+	fn    config.Function
+	state state
+	since time.Time // of state
+	round int       // counts state changes
+
+	trigger             string    // of the start under way, or the last
+	wanted              time.Time // when that was wanted
+	begun               bool      // the platform was asked for it
+	starts              int       // counts them; a request of an older start is void
+	retries             int       // how often the platform may yet be asked for it
+	phases              Phases
+	published, released time.Time     // the first endpoint; the first call that was held
+	took                time.Duration // by the last start that went well
+	usual               usual
+	door                door
+
 	asked    int       // instances asked for
 	grown    time.Time // when they were
 	booting  int       // of those, how many may still become ready
 	serving  int       // endpoints published
-	keep     int       // while draining: instances that stay
+	noMore   time.Time // no further instance before this moment
+	stunted  int       // times in a row that one more could not be had
+	rank     rank      // of those under way
+	underWay int       // counted by the Activator's starts
+
+	up       time.Time // since when instances serve
+	keep     int       // while unrouted or draining: instances that stay
+	kept     time.Time // when the instances last said that they are not done
+	unheard  int       // times in a row that they did not say
+	until    time.Time // nobody puts them back before
+	unused   string    // the trigger of a start ahead of a call that has not come
 	stopping int       // requests to stop under way
-	failures int       // starts that failed in a row
-	closed   time.Time // no start before this moment
-	noMore   time.Time // and no further instance before this one
-	phases   Phases
-	usual    time.Duration // moving average of how long starts take
-	stale    bool          // the instances run an older configuration
+	stale    bool      // the instances run an older configuration
 	left     bool
 	before   []Subject // those who had the name, while calls may be on the instances
-	starts   int       // counts them; a request of an older start is void
-	round    int       // counts state changes
-	timers   int       // counts from 1 how often they were set anew; older ones are void
-	sizing   int       // of timers, the one that looks at the line's length, or 0
+
+	timers int // counts from 1 how often they were set anew; older ones are void
+	sizing int // of timers, the one that looks at the line's length, or 0
+	timing int // and the one that looks whether growth is overdue
 }
 
 // Begin begins the care for the function: min_scale instances are raised, and
@@ -108,20 +126,38 @@ func (c *Activation) Begin() {
 // stop them, and only when no call of either is on them.
 func (c *Activation) inherit(from *Activation) {
 	c.before = append(from.before, from.subject)
-	c.stale = from.state == starting || from.state == warm // they had to go
+	c.stale = from.state == starting || from.state == warm || from.state == unrouted // they had to go
 	from.left = true
 	from.become(cold)
 }
 
-// Need says that a call has joined an empty line.
+// Need says that somebody wants the function: a call has joined an empty line,
+// or the line has doubled.
 func (c *Activation) Need() {
 	at := time.Now()
 	c.activator.post(func() { c.need(at) })
 }
 
-// Serving says how many endpoints of the function are published now, and how
-// many calls stood in line when they were.
-func (c *Activation) Serving(n, held int) { c.activator.post(func() { c.served(n, held) }) }
+// Serving says how many endpoints of the function are published now, how many
+// calls stood in line when they were, and when the news that led to it was seen.
+func (c *Activation) Serving(n, held int, seen time.Time) {
+	at := time.Now()
+	c.activator.post(func() { c.served(n, held, seen, at) })
+}
+
+// Released says that a call which was held through the start has left the line
+// for an endpoint. Only the first one of each start costs more than an atomic
+// load.
+func (c *Activation) Released() {
+	if !c.releasing.Load() || !c.releasing.CompareAndSwap(true, false) {
+		return
+	}
+	at := time.Now()
+	c.activator.post(func() {
+		c.released = at
+		c.tellRelease()
+	})
+}
 
 // Change gives the function another configuration. Running instances are
 // replaced, at the next moment without a call, if they would be started
@@ -129,8 +165,7 @@ func (c *Activation) Serving(n, held int) { c.activator.post(func() { c.served(n
 func (c *Activation) Change(fn config.Function, restart bool) {
 	c.activator.post(func() {
 		c.fn = fn
-		c.failures, c.closed, c.noMore = 0, time.Time{}, time.Time{}
-		c.hold.Open()
+		c.reset()
 		c.stale = c.stale || restart && c.state != cold
 		switch c.state {
 		case cold:
@@ -141,8 +176,29 @@ func (c *Activation) Change(fn config.Function, restart bool) {
 			c.timers++ // those of the old settings
 			c.tend()
 			c.rest()
+			c.account()
+		case unrouted:
+			c.reroute()
 		}
 	})
+}
+
+// Reset opens the door that failed starts have closed: the next call is worth
+// a try.
+func (c *Activation) Reset() {
+	c.activator.post(func() {
+		c.reset()
+		if c.state == cold {
+			c.begin()
+		}
+	})
+}
+
+func (c *Activation) reset() {
+	c.door.open()
+	c.stunted, c.noMore = 0, time.Time{}
+	c.hold.Open()
+	c.publish()
 }
 
 // Leave ends the care for a function that is no longer configured: its
@@ -156,26 +212,31 @@ func (c *Activation) Leave() {
 	})
 }
 
-// Status tells where the activation is.
-func (c *Activation) Status() Status { return *c.status.Load() }
-
 // begin raises what must run without a call.
 func (c *Activation) begin() {
-	if c.state == cold && c.fn.ColdStart.MinScale > 0 {
-		c.start(time.Now())
+	switch {
+	case c.state != cold:
+	case c.fn.ColdStart.MinScale > 0:
+		c.start(time.Now(), MinScale)
+	case time.Now().Before(c.until):
+		c.start(time.Now(), c.trigger)
 	}
 }
 
 func (c *Activation) need(at time.Time) {
 	switch c.state {
 	case cold:
-		c.start(at)
+		c.start(at, Demand)
+	case unrouted:
+		c.reroute()
 	case draining:
 		if c.keep == 0 { // else those that stay are on the way back
 			c.stale = false
-			c.start(at) // it comes after the stop and wins
+			c.start(at, Demand) // it comes after the stop and wins
 		}
-	case starting: // on the way
+	case starting: // on the way; maybe not fast enough
+		c.activator.starts.raise(c)
+		c.grow()
 	case warm:
 		c.grow() // all instances are full
 	default:
@@ -183,44 +244,47 @@ func (c *Activation) need(at time.Time) {
 	}
 }
 
-// start asks the platform for the first instances.
-func (c *Activation) start(at time.Time) {
+// prewarm raises the function although nobody has called, and keeps it up.
+func (c *Activation) prewarm(trigger string, until time.Time) {
 	now := time.Now()
-	if c.left || now.Before(c.closed) {
-		return // the door is closed; who joined in that moment has the verdict
+	if c.left || !now.Before(until) {
+		return
 	}
-	c.become(starting)
-	c.starts++
-	c.wanted, c.booting, c.asked, c.noMore = at, 0, 0, time.Time{}
-	c.phases = Phases{Trigger: now.Sub(at), Cause: "demand"}
-	if c.fn.ColdStart.MinScale > 0 && c.hold.Empty() {
-		c.phases.Cause = "min_scale"
+	c.until = later(c.until, until)
+	switch {
+	case c.state == cold:
+		c.start(now, trigger)
+	case c.state == unrouted:
+		c.reroute()
+	case c.state == draining && c.keep == 0:
+		c.stale = false
+		c.start(now, trigger)
 	}
-	c.activator.log.Info("starting", "function", c.fn.Name, "held", c.hold.Len())
-	c.after(c.fn.ColdStart.StartTimeout, func() { c.startFailed(ErrStartTimeout) })
-	c.grow()
 }
 
 // served hears how many endpoints are published.
-func (c *Activation) served(n, held int) {
+func (c *Activation) served(n, held int, seen, at time.Time) {
 	before := c.serving
 	c.serving = n
 	switch {
 	case c.state == cold && n > 0:
 		c.adopt()
 	case c.state == starting && n > 0:
-		c.startEnded(nil, held)
+		c.started(held, seen, at)
 		c.become(warm)
 	case c.state == draining && n > 0 && n <= c.keep:
-		c.kept()
-	case c.state == warm && n == 0:
+		c.stay()
+	case c.state == unrouted && n > before: // those that came are not withdrawn
+		c.reroute()
+	case (c.state == warm || c.state == unrouted) && n == 0:
 		c.lost()
 	case c.state == warm && n < before:
 		c.asked = n
 		c.tend()
 	case c.state == warm && n > before:
-		c.asked, c.failures = max(c.asked, n), 0
+		c.asked, c.stunted = max(c.asked, n), 0
 	}
+	c.account()
 }
 
 // adopt takes care of instances that were found running. While some are being
@@ -237,12 +301,12 @@ func (c *Activation) adopt() {
 // lost goes on after the last instance has gone by itself.
 func (c *Activation) lost() {
 	now := time.Now()
-	up := now.Sub(c.since)
+	up := now.Sub(c.up)
 	c.asked = 0
 	c.become(cold)
 	switch {
 	case !c.hold.Empty():
-		c.start(now)
+		c.start(now, Demand)
 	case up < longPause: // or what crashes at once would be started without end
 		c.after(firstPause, c.begin)
 	default:
@@ -250,75 +314,31 @@ func (c *Activation) lost() {
 	}
 }
 
-// instanceFailed hears that an instance ended unasked. The end of a served one
-// is in the set; that of one from before this start says nothing about it.
-func (c *Activation) instanceFailed(started time.Time, err error) {
-	switch {
-	case started.Before(c.wanted):
-	case c.state == starting:
-		if c.booting--; c.booting <= 0 {
-			c.startFailed(err)
-		}
-	case c.state == warm && c.asked > c.serving: // it was to become one more
-		c.asked--
-		c.pauseGrowth()
-	}
-}
-
-// startFailed ends a start that came to nothing: everyone in line is told why,
-// and the door stays closed for a while.
-func (c *Activation) startFailed(err error) {
-	if c.state != starting || !c.subject.Withdraw() {
-		return // or a call is on an instance: it did start, and the news is on its way
-	}
-	now := time.Now()
-	pause := c.pause()
-	c.closed = now.Add(pause)
-	c.startEnded(err, c.hold.Len())
-	c.become(cold)
-	c.hold.Fail(&NoStart{Reason: err, Retry: pause}, now)
-	if c.booting > 0 && c.withdraw() {
-		c.stale = false
-		c.stop(0, "start_failed")
-	}
-	c.after(pause, c.begin)
-	c.lookForOthers()
-}
-
-func (c *Activation) startEnded(err error, held int) {
-	now := time.Now()
-	took := now.Sub(c.wanted)
-	if err == nil {
-		c.failures = 0
-		if c.usual == 0 {
-			c.usual = took
-		}
-		c.usual += (took - c.usual) / 4
-		c.phases.Boot = took - c.phases.Trigger - c.phases.Provision
-		c.activator.log.Info("started", "function", c.fn.Name, "took_ms", took.Milliseconds(), "held", held)
-	} else {
-		c.activator.log.Warn("start failed", "function", c.fn.Name, "error", err.Error(), "took_ms", took.Milliseconds(),
-			"retry_ms", c.closed.Sub(now).Milliseconds(), "held", held)
-	}
-	if w := c.activator.watch; w != nil {
-		w.StartEnded(c.fn.Name, c.phases, err)
-	}
-}
-
 // become changes the state and voids the timers of the one before.
 func (c *Activation) become(s state) {
+	was := c.state
 	c.state = s
 	c.since = time.Now()
 	c.round++
 	c.timers++
 	c.publish()
-	switch {
-	case s == warm:
-		c.closed = time.Time{}
+	switch s {
+	case warm:
+		c.door.open()
 		c.hold.Open()
+		if was != unrouted {
+			c.up = c.since
+		}
+		c.publish()
 		c.rest()
-	case s == cold && c.left:
-		c.forget()
+		c.account()
+	case starting:
+		c.account()
+	default:
+		c.activator.starts.forget(c)
+		if s == cold && c.left {
+			c.forget()
+		}
 	}
 }
 
@@ -333,8 +353,4 @@ func (c *Activation) after(d time.Duration, f func()) {
 			}
 		})
 	})
-}
-
-func (c *Activation) publish() {
-	c.status.Store(&Status{State: c.state.String(), Since: c.since, ETA: c.usual})
 }

@@ -22,6 +22,7 @@ type platform struct {
 	slow    time.Duration // how long a ScaleDown takes
 	slowUp  time.Duration // and a ScaleUp
 	tell    func(string, time.Time, error)
+	gone    func() // called when a ScaleDown to nothing is done
 }
 
 func (p *platform) String() string { return "platform" }
@@ -39,6 +40,9 @@ func (p *platform) ScaleDown(_ context.Context, _ config.Function, n int) error 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down = append(p.down, n)
+	if n == 0 && p.downErr == nil && p.gone != nil {
+		p.gone()
+	}
 	return p.downErr
 }
 
@@ -58,6 +62,7 @@ type subject struct {
 	calls     int
 	last      time.Time
 	withdrawn bool
+	addrs     []string
 }
 
 func (s *subject) InUse() (int, time.Time) {
@@ -77,6 +82,12 @@ func (s *subject) Restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.withdrawn = false
+}
+
+func (s *subject) Addresses() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addrs
 }
 
 func (s *subject) isWithdrawn() bool {
@@ -168,7 +179,7 @@ func TestManyCallsOneStart(t *testing.T) {
 		s.want(t, "starting", 1, 0)
 		time.Sleep(2 * time.Second)
 		s.hold.Wake(500)
-		s.act.Serving(1, 0)
+		s.act.Serving(1, 0, time.Now())
 		for range 500 {
 			if err := <-ended; err != nil {
 				t.Fatal(err)
@@ -177,52 +188,6 @@ func TestManyCallsOneStart(t *testing.T) {
 		s.want(t, "warm", 1, 0)
 		if eta := s.act.Status().ETA; eta != 2*time.Second {
 			t.Errorf("eta %v", eta)
-		}
-	})
-}
-
-func TestFailedStarts(t *testing.T) {
-	f := func(name string, fail func(s *stage), reason error) {
-		t.Helper()
-		t.Run(name, func(t *testing.T) {
-			stages(t, nil, func(t *testing.T, s *stage) {
-				if name == "refused" {
-					s.upErr = reason
-				}
-				ended := s.callers(t, 3)
-				fail(s)
-				for range 3 {
-					if err := <-ended; !errors.Is(err, ErrNoStart) || !errors.Is(err, reason) {
-						t.Errorf("told %v", err)
-					}
-				}
-				if err := <-s.callers(t, 1); !errors.Is(err, reason) { // at the door
-					t.Errorf("told %v", err)
-				}
-				ups, _ := s.asked()
-				time.Sleep(firstPause + time.Millisecond)
-				s.callers(t, 1)
-				if again, _ := s.asked(); again != ups+1 {
-					t.Errorf("asked %d times after the pause, want %d", again, ups+1)
-				}
-			})
-		})
-	}
-	refused := errors.New("quota")
-	f("refused", func(*stage) {}, refused)
-	crashed := errors.New("exit 1")
-	f("crashed", func(s *stage) { s.tell("f", time.Now(), crashed) }, crashed)
-	f("too slow", func(*stage) { time.Sleep(10 * time.Second) }, ErrStartTimeout)
-}
-
-func TestTheDoorStaysClosedLongerEachTime(t *testing.T) {
-	stages(t, nil, func(t *testing.T, s *stage) {
-		s.upErr = errors.New("no")
-		for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(10 * time.Millisecond) {
-			s.callers(t, 1)
-		}
-		if up, _ := s.asked(); up < 5 || up > 7 {
-			t.Errorf("100 calls a second for a minute caused %d starts", up)
 		}
 	})
 }
@@ -240,9 +205,9 @@ func TestCrashOfAnEarlierInstanceIsNotTheStarts(t *testing.T) {
 func TestCrashWhileCallsWait(t *testing.T) {
 	stages(t, nil, func(t *testing.T, s *stage) {
 		s.callers(t, 1)
-		s.act.Serving(1, 0)
+		s.act.Serving(1, 0, time.Now())
 		s.want(t, "warm", 1, 0)
-		s.act.Serving(0, 0) // somebody is still in line
+		s.act.Serving(0, 0, time.Now()) // somebody is still in line
 		s.want(t, "starting", 2, 0)
 	})
 }
@@ -271,7 +236,7 @@ func (s *stage) warm(t *testing.T) {
 	ended := s.callers(t, 1)
 	s.hold.Wake(1)
 	<-ended
-	s.act.Serving(1, 0)
+	s.act.Serving(1, 0, time.Now())
 	s.want(t, "warm", 1, 0)
 }
 
@@ -322,10 +287,10 @@ func TestStopThatFailsIsTakenBack(t *testing.T) {
 func TestMinScale(t *testing.T) {
 	stages(t, func(c *config.ColdStart) { c.MinScale = 1 }, func(t *testing.T, s *stage) {
 		s.want(t, "starting", 1, 0)
-		s.act.Serving(1, 0)
+		s.act.Serving(1, 0, time.Now())
 		time.Sleep(time.Hour)
 		s.want(t, "warm", 1, 0)
-		s.act.Serving(0, 0)
+		s.act.Serving(0, 0, time.Now())
 		s.want(t, "starting", 2, 0)
 	})
 }
@@ -349,6 +314,8 @@ func TestLeave(t *testing.T) {
 		s.want(t, "warm", 1, 0) // not under a call
 		s.subject.enter(-1)
 		time.Sleep(time.Second)
+		s.want(t, "cold", 1, 1)
+		time.Sleep(time.Minute) // nobody says any more that nothing of it runs
 		s.want(t, "cold", 1, 1)
 	})
 }

@@ -21,14 +21,20 @@ type Observer interface {
 	ScalerAsked(scaler string, err error)
 	StartEnded(function string, p Phases, err error)
 	Stopped(function, reason string)
+	// Released: the first call that was held for a start left the line so long
+	// after the endpoint was published.
+	Released(function string, after time.Duration)
+	// Prewarmed: a start that Prewarm had caused was for somebody, or not.
+	Prewarmed(function, trigger string, used bool)
 }
 
 // Phases of one start, in the order of time.
 type Phases struct {
 	Trigger   time.Duration // from the first call in line to the request to the platform
 	Provision time.Duration // until the platform had taken note
-	Boot      time.Duration // until the first endpoint was published
-	Cause     string        // demand, or min_scale
+	Boot      time.Duration // until the first endpoint was seen to be ready
+	Detect    time.Duration // until it was published
+	Cause     string        // demand, min_scale, or what Prewarm was told
 }
 
 // An Activator has instances started while somebody waits for them and put
@@ -44,6 +50,7 @@ type Activator struct {
 	bell    chan struct{} // capacity one: the inbox is not empty
 
 	functions map[string]*Activation // Run's
+	starts    starts                 // Run's
 	work      sync.WaitGroup         // requests to platforms under way
 	ctx       context.Context        // Run's, for them
 }
@@ -71,6 +78,30 @@ func (a *Activator) Use(scalers map[string]Scaler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.scalers = scalers
+}
+
+// SetMaxStarting bounds how many instances may be on their way at once, over all
+// functions; 0 is no bound.
+func (a *Activator) SetMaxStarting(n int) {
+	a.post(func() {
+		a.starts.limit = n
+		a.starts.next()
+	})
+}
+
+// Prewarm has a function raised before somebody calls it, if it is not up, and
+// not put back before a moment. trigger says in logs and metrics who wanted it:
+// schedule, predict, chain. At most 4 instances are on their way so at once,
+// and none while a start that somebody waits for has to wait. A function that
+// is not configured, or whose last starts have failed, is left alone. If nobody
+// has called by then, the function is put back at that moment; else idle_after
+// holds. It does not block.
+func (a *Activator) Prewarm(function, trigger string, until time.Time) {
+	a.post(func() {
+		if act := a.functions[function]; act != nil {
+			act.prewarm(trigger, until)
+		}
+	})
 }
 
 // Run moves the state machines until ctx ends, then waits for the requests to

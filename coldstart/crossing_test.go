@@ -46,7 +46,7 @@ func minMax(low, high int) func(*config.ColdStart) {
 // grown brings a function of minMax(1, n) to n instances, and lets it idle.
 func (s *stage) grown(t *testing.T, n int) {
 	t.Helper()
-	s.act.Serving(1, 0)
+	s.act.Serving(1, 0, time.Now())
 	synctest.Wait()
 	s.subject.enter(n)
 	ended := s.callers(t, n)
@@ -54,7 +54,7 @@ func (s *stage) grown(t *testing.T, n int) {
 	for range n {
 		<-ended
 	}
-	s.act.Serving(n, 0)
+	s.act.Serving(n, 0, time.Now())
 	s.subject.enter(-n)
 	synctest.Wait()
 }
@@ -67,7 +67,7 @@ func TestCallWhileSomeInstancesAreStopped(t *testing.T) {
 		synctest.Wait()
 		s.callers(t, 1)
 		time.Sleep(time.Second)
-		s.act.Serving(1, 1) // the one that stays
+		s.act.Serving(1, 1, time.Now()) // the one that stays
 		synctest.Wait()
 		if s.subject.isWithdrawn() {
 			t.Error("the instance that stays takes no call")
@@ -162,7 +162,7 @@ func TestStopThatEndsTheNextStart(t *testing.T) {
 		s.mu.Unlock()
 		time.Sleep(5 * time.Second)
 		s.want(t, "starting", 3, 1) // and asked for once more
-		s.act.Serving(1, 1)
+		s.act.Serving(1, 1, time.Now())
 		s.hold.Wake(1)
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -234,21 +234,21 @@ func TestInstanceLostUnderALine(t *testing.T) {
 	stages(t, minMax(0, 2), func(t *testing.T, s *stage) {
 		s.callers(t, 5)
 		time.Sleep(sizeEvery)
-		s.act.Serving(2, 5)
+		s.act.Serving(2, 5, time.Now())
 		synctest.Wait()
 		before, _ := s.asked()
-		s.act.Serving(1, 5)
+		s.act.Serving(1, 5, time.Now())
 		s.want(t, "warm", before+1, 0)
 	})
 }
 
 func TestMinScaleIsKept(t *testing.T) {
 	stages(t, minMax(2, 4), func(t *testing.T, s *stage) {
-		s.act.Serving(2, 0)
+		s.act.Serving(2, 0, time.Now())
 		s.want(t, "warm", 1, 0)
-		s.act.Serving(1, 0) // one crashed
+		s.act.Serving(1, 0, time.Now()) // one crashed
 		s.want(t, "warm", 2, 0)
-		s.act.Serving(2, 0)
+		s.act.Serving(2, 0, time.Now())
 		fn := s.act.fn
 		fn.ColdStart.MinScale = 3
 		s.act.Change(fn, false)
@@ -261,8 +261,8 @@ func TestMinScaleOfWhatAlwaysCrashes(t *testing.T) {
 		for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
 			synctest.Wait()
 			if s.act.Status().State == "starting" {
-				s.act.Serving(1, 0)
-				s.act.Serving(0, 0)
+				s.act.Serving(1, 0, time.Now())
+				s.act.Serving(0, 0, time.Now())
 			}
 		}
 		if up, _ := s.asked(); up > 11 {
@@ -276,16 +276,16 @@ func TestTimeIsOverWhenACallIsOnTheInstance(t *testing.T) {
 		s.callers(t, 1)
 		s.subject.enter(1) // the set is published, and the news of it under way
 		time.Sleep(10 * time.Second)
-		s.act.Serving(1, 1)
+		s.act.Serving(1, 1, time.Now())
 		s.want(t, "warm", 1, 0)
 	})
 }
 
 func TestInstanceThatCameAfterTheVerdictOpensTheDoor(t *testing.T) {
 	stages(t, nil, func(t *testing.T, s *stage) {
-		s.upErr = errors.New("no")
+		s.upErr = Terminal(errors.New("no"))
 		<-s.callers(t, 1)
-		s.act.Serving(1, 0) // somebody else raised it
+		s.act.Serving(1, 0, time.Now()) // somebody else raised it
 		s.want(t, "warm", 1, 0)
 		if err := s.hold.Join(&Waiter{}, newParker(), time.Now()); err != nil {
 			t.Errorf("an instance runs, and the door is closed: %v", err)
@@ -334,7 +334,7 @@ func comeBack(t *testing.T, order func(old, now *subject) (first, second *subjec
 			t.Fatal(err)
 		}
 		act.Begin()
-		act.Serving(1, 0)
+		act.Serving(1, 0, time.Now())
 		synctest.Wait()
 		s.enter(1)
 		return act, s

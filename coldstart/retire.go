@@ -22,9 +22,11 @@ func (c *Activation) rest() {
 // back, and if not, when to look again.
 func (c *Activation) idle() {
 	calls, last := c.subject.InUse()
-	now := time.Now()
-	due := later(last, c.since).Add(c.fn.ColdStart.IdleAfter)
-	due = later(due, c.since.Add(c.fn.ColdStart.MinUp))
+	if c.unused != "" && (calls > 0 || last.After(c.up)) {
+		c.prewarmed(c.unused, true)
+		c.unused = ""
+	}
+	now, due := time.Now(), c.due(last)
 	switch {
 	case calls > 0 || !c.hold.Empty() || c.growing():
 		c.after(c.fn.ColdStart.IdleAfter, c.idle) // exact: who is inside now ends later
@@ -33,8 +35,47 @@ func (c *Activation) idle() {
 	case max(c.asked, c.serving) <= c.fn.ColdStart.MinScale || !c.withdraw():
 		c.after(c.fn.ColdStart.IdleAfter, c.idle)
 	default:
-		c.activator.log.Info("idle", "function", c.fn.Name, "idle_ms", now.Sub(later(last, c.since)).Milliseconds())
-		c.drain(c.fn.ColdStart.MinScale, "idle")
+		c.activator.log.Info("idle", "function", c.fn.Name, "idle_ms", now.Sub(later(last, c.up)).Milliseconds())
+		c.unroute(c.fn.ColdStart.MinScale)
+	}
+}
+
+// due is when a function may be put back whose last call left at a moment.
+func (c *Activation) due(last time.Time) time.Time {
+	due := later(later(last, c.up), c.kept).Add(c.fn.ColdStart.IdleAfter)
+	if c.unused != "" { // nobody has come for whom it was raised
+		due = c.until
+	}
+	due = later(due, c.up.Add(c.fn.ColdStart.MinUp))
+	return later(due, c.until)
+}
+
+// unroute is the first of two steps back: no call can get onto an instance any
+// more, but all are still there. n are to stay.
+func (c *Activation) unroute(n int) {
+	c.become(unrouted)
+	c.keep = n
+	c.after(c.fn.ColdStart.Grace, c.recheck)
+}
+
+// reroute lets calls onto the instances again: somebody came in time.
+func (c *Activation) reroute() {
+	c.activator.log.Info("back in use", "function", c.fn.Name)
+	c.subject.Restore()
+	c.become(warm)
+}
+
+// recheck takes the second step if still nobody wants the instances, and they
+// say that they are done.
+func (c *Activation) recheck() {
+	check := c.fn.ColdStart.PreStopCheck
+	switch {
+	case !c.hold.Empty():
+		c.reroute()
+	case check == nil:
+		c.drain(c.keep, "idle")
+	default:
+		c.askInstances(*check)
 	}
 }
 
@@ -54,12 +95,6 @@ func (c *Activation) retire() {
 	c.after(retireEvery, c.retire)
 }
 
-// growing tells whether one more instance may still come: it could be
-// published, and called, while the others are withdrawn.
-func (c *Activation) growing() bool {
-	return c.serving < c.asked && time.Since(c.grown) < c.fn.ColdStart.StartTimeout
-}
-
 // withdraw lets no further call onto the instances, if none is on one now: no
 // call of this function's, and none of those who had its name before.
 func (c *Activation) withdraw() bool {
@@ -75,6 +110,10 @@ func (c *Activation) withdraw() bool {
 // drain has the platform stop what is beyond n. No call is on any endpoint and
 // none can get in.
 func (c *Activation) drain(n int, reason string) {
+	if c.unused != "" {
+		c.prewarmed(c.unused, false)
+		c.unused = ""
+	}
 	c.become(draining)
 	c.keep = n
 	c.stop(n, reason)
@@ -113,20 +152,20 @@ func (c *Activation) drained(n int, err error) {
 		c.after(firstPause, c.rest)
 		c.tend()
 	case n > 0:
-		c.kept()
+		c.stay()
 	default:
 		c.asked, c.stale = 0, false
 		c.become(cold)
 		if !c.hold.Empty() {
-			c.start(time.Now())
+			c.start(time.Now(), Demand)
 		}
 		c.begin()
 		c.lookForOthers()
 	}
 }
 
-// kept lets calls onto the instances that stay.
-func (c *Activation) kept() {
+// stay lets calls onto the instances that stay.
+func (c *Activation) stay() {
 	c.asked = c.keep
 	c.subject.Restore()
 	c.become(warm)
@@ -141,11 +180,13 @@ func (c *Activation) crossed(err error) {
 	case c.state != starting:
 	case err != nil && c.serving > 0: // it serves on
 		c.subject.Restore()
-		c.served(c.serving, c.hold.Len())
+		now := time.Now()
+		c.served(c.serving, c.hold.Len(), now, now)
+	case c.asked == 0: // its turn has not come
 	default: // the platform may have seen the stop last
 		c.scaleUp(c.asked, func(err error) {
 			if err != nil {
-				c.startFailed(err)
+				c.startFailed(classOf(err), err)
 			}
 		})
 	}
@@ -154,7 +195,7 @@ func (c *Activation) crossed(err error) {
 // lookForOthers looks a while after a stop whether endpoints are there all the
 // same, which somebody else has raised, or nobody had to.
 func (c *Activation) lookForOthers() {
-	if c.state == cold && c.serving > 0 {
+	if c.state == cold && c.serving > 0 && !c.left {
 		c.after(firstPause, c.adopt)
 	}
 }
@@ -170,6 +211,13 @@ func stopTimeout(fn config.Function) time.Duration {
 		return 0
 	}
 	return fn.Process.StopTimeout
+}
+
+// prewarmed tells whether a start ahead of a call was for somebody.
+func (c *Activation) prewarmed(trigger string, used bool) {
+	if w := c.activator.watch; w != nil {
+		w.Prewarmed(c.fn.Name, trigger, used)
+	}
 }
 
 func later(a, b time.Time) time.Time {

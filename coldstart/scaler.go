@@ -2,6 +2,7 @@ package coldstart
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/weir-gateway/weir/config"
@@ -39,3 +40,18 @@ type Reporter interface {
 	// instance has left the reported set before.
 	Failed(tell func(function string, started time.Time, err error))
 }
+
+// Terminal marks an error of a Scaler's as one that asking again will not mend:
+// the image does not exist, the quota is spent, the command cannot be run. The
+// function's door closes at once. Any other error may be a matter of time.
+func Terminal(err error) error { return terminalError{err} }
+
+// IsTerminal tells whether an error is marked so.
+func IsTerminal(err error) bool {
+	var t terminalError
+	return errors.As(err, &t)
+}
+
+type terminalError struct{ error }
+
+func (e terminalError) Unwrap() error { return e.error }

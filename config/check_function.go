@@ -57,11 +57,23 @@ func (c *checker) coldStart(p *path, cs ColdStart) {
 	case cs.MinScale > cs.MaxScale:
 		c.fail(p.key("min_scale"), "lower it, or raise max_scale", "%d is over max_scale %d", cs.MinScale, cs.MaxScale)
 	}
-	if cs.MaxWait <= 0 {
-		// Documented as "adaptive", which nothing does yet.
-		c.fail(p.key("max_wait"), "say how long, as in 30s", "0 is not supported by this version of weir")
+	switch {
+	case cs.ActivationScale < 1:
+		c.fail(p.key("activation_scale"), "a start asks for one instance at least", "must be 1 or more, not %d", cs.ActivationScale)
+	case cs.ActivationScale > max(cs.MaxScale, 1):
+		c.fail(p.key("activation_scale"), "lower it, or raise max_scale", "%d is over max_scale %d", cs.ActivationScale, cs.MaxScale)
 	}
 	c.positive(p.key("start_timeout"), cs.StartTimeout)
+	if check := cs.PreStopCheck; check != nil {
+		at := p.key("pre_stop_check")
+		switch {
+		case check.Path == "":
+			c.missing(at.key("path"), "say path: /idle")
+		case check.Path[0] != '/' || strings.ContainsAny(check.Path, " #\t\r\n") || !isASCII(check.Path):
+			c.fail(at.key("path"), "say path: /idle", "is not a path: %q", check.Path)
+		}
+		c.positive(at.key("timeout"), check.Timeout)
+	}
 }
 
 // scaler checks that what raises instances and what is raised fit together.

@@ -36,7 +36,10 @@ func complete(cfg *Config, d *document, base string) {
 	for name, fn := range cfg.Functions {
 		fn.Name = name
 		at := top.key("functions").entry(name)
-		inherit(&fn.Timeouts, &cfg.Defaults.Timeouts, func(key string) bool { return d.given[at.key("timeouts").key(key).String()] })
+		given := func(block string) func(string) bool {
+			return func(key string) bool { return d.given[at.key(block).key(key).String()] }
+		}
+		inherit(&fn.Timeouts, &cfg.Defaults.Timeouts, given("timeouts"))
 		if !d.given[at.key("cold_start").key("min_up").String()] {
 			fn.ColdStart.MinUp = minUp(fn.ColdStart.IdleAfter)
 		}
@@ -61,8 +64,8 @@ func complete(cfg *Config, d *document, base string) {
 	}
 }
 
-// inherit copies the timeouts that were not given.
-func inherit(to, from *Timeouts, given func(key string) bool) {
+// inherit copies what was not given from one struct to another.
+func inherit[T any](to, from *T, given func(key string) bool) {
 	target, source := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
 	for i, key := range keysOf(target.Type()) {
 		if !given(key) {

@@ -155,8 +155,12 @@ type ColdStart struct {
 	// Scaler is the name, under scalers, of what raises instances. Empty:
 	// nothing does, the endpoints are all there is.
 	Scaler string `yaml:"scaler"`
-	// MaxWait is how long a call is held at most. Beyond it 503.
-	MaxWait time.Duration `yaml:"max_wait" default:"30s"`
+	// MaxWait is how long a call is held at most. Beyond it 503. 0 is adaptive:
+	// 3.5 times the 90th percentile of the last 20 starts, but 10 s at least and
+	// 60 s at most, and 60 s while no start is known. A fixed wait is too short
+	// for one function and too long for the next. timeouts.request, 15 s, ends
+	// the wait too.
+	MaxWait time.Duration `yaml:"max_wait" default:"0s"`
 	// MaxPending is how many calls may wait for this function. Beyond it the
 	// line is longer than anyone's patience: 1000 at 10 ms each is 10 s.
 	MaxPending int `yaml:"max_pending" default:"1000"`
@@ -167,6 +171,9 @@ type ColdStart struct {
 	MinScale int `yaml:"min_scale" default:"0"`
 	// MaxScale is how many instances may run.
 	MaxScale int `yaml:"max_scale" default:"1"`
+	// ActivationScale is how many instances a start from nothing asks for at
+	// least.
+	ActivationScale int `yaml:"activation_scale" default:"1"`
 	// IdleAfter is how long after the last byte of the last call the function
 	// is put back to min_scale. 0 is never.
 	IdleAfter time.Duration `yaml:"idle_after" default:"5m"`
@@ -175,12 +182,38 @@ type ColdStart struct {
 	MinUp time.Duration `yaml:"min_up"`
 	// StartTimeout is how long a start may take before it counts as failed.
 	StartTimeout time.Duration `yaml:"start_timeout" default:"60s"`
+	// Grace is how long idle instances stay after the last endpoint was taken
+	// out, before they are stopped: a call that comes meanwhile gets them back
+	// at once, without a start.
+	Grace time.Duration `yaml:"grace" default:"100ms"`
+	// PreStopCheck asks instances whether they are done before they are
+	// stopped.
+	PreStopCheck *PreStopCheck `yaml:"pre_stop_check"`
+}
+
+// A PreStopCheck is a GET to every instance of an idle function, once no call
+// can get onto it. A 2xx is yes, stop me; 409 and 503 are no, not yet: the
+// instances are kept for another idle_after. One that does not answer in time
+// is kept twice, then stopped. Any other answer, or none because nobody is
+// there, is no reason to keep it.
+type PreStopCheck struct {
+	// Path to ask.
+	Path string `yaml:"path"`
+	// Timeout is how long the instances may think about it.
+	Timeout time.Duration `yaml:"timeout" default:"2s"`
 }
 
 // ColdStartLimits bound what all functions together may do.
 type ColdStartLimits struct {
-	// MaxPending is how many calls may be held at once, over all functions.
+	// MaxPending is how many calls may be held at once, over all functions. One
+	// function may hold no more than are still free, or 16: alone half of them,
+	// two a third each. So a flood for one never keeps the others out.
 	MaxPending int `yaml:"max_pending" default:"10000"`
+	// MaxStarting is how many instances may be starting at once, over all
+	// functions: with more, each takes so long that nobody waits for it. 32 that
+	// need 100 ms of a processor each take 1.6 s on two. Those that nobody waits
+	// for are 4 at most, and wait for those that somebody does. 0 is no limit.
+	MaxStarting int `yaml:"max_starting" default:"32"`
 }
 
 // A Process is a local program that serves one function.

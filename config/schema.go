@@ -70,6 +70,8 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 			&jsonschema.Schema{Type: "string", Pattern: `^[0-9]+([KMG]iB|kB|MB|GB)?$`}, variable)
 	case reflect.TypeFor[int]():
 		return anyOf(&jsonschema.Schema{Type: "integer", Minimum: "0"}, variable)
+	case reflect.TypeFor[bool]():
+		return anyOf(&jsonschema.Schema{Type: "boolean"}, variable)
 	case reflect.TypeFor[netip.Prefix]():
 		return &jsonschema.Schema{Type: "string", Examples: []any{"10.0.0.0/8", "192.0.2.1", "fd00::/8"}}
 	case reflect.TypeFor[Endpoint]():
@@ -169,7 +171,7 @@ func scalars() *jsonschema.Schema {
 func required(t reflect.Type, key string) bool {
 	return slices.Contains([]string{
 		"Config.listeners", "Listener.address", "Endpoint.address",
-		"Process.command", "Scaler.type", "Route.function",
+		"Process.command", "Scaler.type", "Route.function", "PreStopCheck.path",
 	}, t.Name()+"."+key)
 }
 

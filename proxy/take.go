@@ -42,15 +42,23 @@ func (c *Call) wait() error {
 		c.waiter.Leave() // with a slot or without, whoever leaves lets the next in line look
 		c.held += c.since() - began
 	}()
-	return c.stand(until, passed)
+	err := c.stand(until, passed)
+	if err == nil && c.cold {
+		c.fn.Start.Released()
+	}
+	return err
 }
 
 // patience is how long the call may still be held, and what it is told after
 // that.
 func (c *Call) patience(now time.Time) (until time.Time, passed error) {
 	until, passed = c.Deadline, errDeadline
-	if max := c.fn.ColdStart.MaxWait; max > 0 && now.Add(max-c.held).Before(until) {
-		until, passed = now.Add(max-c.held), coldstart.ErrMaxWait
+	most := c.fn.ColdStart.MaxWait
+	if most == 0 && c.fn.Start != nil {
+		most = c.fn.Start.Status().Patience
+	}
+	if most > 0 && now.Add(most-c.held).Before(until) {
+		until, passed = now.Add(most-c.held), coldstart.ErrMaxWait
 	}
 	return until, passed
 }

@@ -103,17 +103,10 @@ func look(fn *table.Function, now time.Time) Function {
 		since := status.Since.UTC()
 		seen.Since = &since
 	}
-	wait := status.ETA
-	switch {
-	case status.State == "warm":
-		wait = 0
-	case wait == 0:
-		return seen // it has never been started
-	case status.State == "starting":
-		wait = max(wait-now.Sub(status.Since), 0)
+	if wait, known := status.Wait(now); known {
+		ms := wait.Milliseconds()
+		seen.ETA = &ms
 	}
-	ms := wait.Milliseconds()
-	seen.ETA = &ms
 	return seen
 }
 

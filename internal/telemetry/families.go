@@ -21,12 +21,14 @@ var families = []family{
 
 	{"weir_active_functions", "gauge", "Functions that have an endpoint now."},
 	{"weir_coldstarts_total", "counter", "Starts that have ended, by result: ok, failed, timeout."},
-	{"weir_coldstart_duration_seconds", "histogram", "Duration of successful starts by phase: trigger (until the platform was asked), provision (until it had taken note), boot (until the first endpoint was published)."},
+	{"weir_coldstart_duration_seconds", "histogram", "Duration of successful starts by phase: trigger (until the platform was asked), provision (until it had taken note), boot (until the first endpoint was seen to be ready), detect (until it was published), release (until the first held call was on its way to it)."},
 	{"weir_held", "gauge", "Calls that stand in line for a function now."},
 	{"weir_hold_seconds", "histogram", "Time that held calls stood in line, by outcome: served, timeout, failed, client_gone, removed, shut_down."},
 	{"weir_hold_rejected_total", "counter", "Calls that were not let into the line, by reason: line_full, no_start (the last start has just failed)."},
 	{"weir_scaler_requests_total", "counter", "Requests to platforms, by scaler and result: ok, failed, timeout."},
 	{"weir_start_coalesced_total", "counter", "Calls that waited for a start which another call had caused."},
+	{"weir_start_breaker_state", "gauge", "Whether starts of a function are tried: 0 yes, 1 the next one decides, 2 not for a while, because the last ones failed."},
+	{"weir_prewarm_total", "counter", "Starts ahead of a call, by kind (schedule, predict, chain) and whether a call came while the instances were up."},
 	{"weir_stops_total", "counter", "Times that a function's instances were put back, by reason."},
 	{"weir_endpoints", "gauge", "Endpoints of a function by region and state: healthy, ejected (set aside after failures)."},
 

@@ -21,6 +21,7 @@ func TestPromtool(t *testing.T) {
 	}
 	tel.NewMeter("q\"u\\o\nte")
 	tel.Stopped("cold", "idle")
+	tel.Prewarmed("cold", "schedule", true)
 	tel.Reloaded(nil, coldstart.ErrStartTimeout)
 	var b strings.Builder
 	if err := tel.WritePrometheus(&b, Scene{Table: r.keeper.Table(), Listeners: []Listener{{":80", 1}, {"[::]:443", 2}}}); err != nil {

@@ -233,7 +233,7 @@ func (p *platform) Watch(ctx context.Context, fn config.Function, report func([]
 
 func (p *platform) ScaleUp(_ context.Context, fn config.Function, n int) error {
 	if fn.Name == "broken" {
-		return io.ErrUnexpectedEOF
+		return coldstart.Terminal(io.ErrUnexpectedEOF)
 	}
 	if fn.Name == "slow" {
 		<-p.wait

@@ -38,12 +38,16 @@ type place struct{ function, region, state string }
 func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 	active := 0
 	held := map[string]int{}
+	doors := map[string]int{}
 	endpoints := map[place]int{}
 	for name, fn := range tab.Functions {
 		if m, ok := fn.Meter.(*Meter); ok {
 			name = m.function
 		}
 		held[name] += fn.Hold.Len()
+		if fn.Start != nil {
+			doors[name] = max(doors[name], fn.Start.Status().Breaker(now))
+		}
 		set := fn.Set()
 		if len(set.Endpoints) > 0 {
 			active++
@@ -62,6 +66,9 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 	p.gauge(active, "weir_active_functions")
 	for _, function := range slices.Sorted(maps.Keys(held)) {
 		p.gauge(held[function], "weir_held", "function", function)
+	}
+	for _, function := range slices.Sorted(maps.Keys(doors)) {
+		p.gauge(doors[function], "weir_start_breaker_state", "function", function)
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(endpoints), comparePlaces) {
 		p.gauge(endpoints[at], "weir_endpoints", "function", at.function, "region", at.region, "state", at.state)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -131,6 +133,21 @@ func (t *Telemetry) StartEnded(function string, p coldstart.Phases, err error) {
 	s.histogram(startBuckets, family, "region", t.region, "phase", "trigger").Update(p.Trigger.Seconds())
 	s.histogram(startBuckets, family, "region", t.region, "phase", "provision").Update(p.Provision.Seconds())
 	s.histogram(startBuckets, family, "region", t.region, "phase", "boot").Update(p.Boot.Seconds())
+	s.histogram(startBuckets, family, "region", t.region, "phase", "detect").Update(p.Detect.Seconds())
+}
+
+// Released measures the last phase of a start.
+func (t *Telemetry) Released(function string, after time.Duration) {
+	if s := t.of(function); s != nil {
+		s.histogram(startBuckets, "weir_coldstart_duration_seconds", "region", t.region, "phase", "release").Update(after.Seconds())
+	}
+}
+
+// Prewarmed counts a start ahead of a call.
+func (t *Telemetry) Prewarmed(function, trigger string, used bool) {
+	if s := t.of(function); s != nil {
+		s.counter("weir_prewarm_total", "kind", trigger, "used", strconv.FormatBool(used)).Inc()
+	}
 }
 
 // Stopped counts that a function's instances were put back.

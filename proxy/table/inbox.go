@@ -2,6 +2,7 @@ package table
 
 import (
 	"sync"
+	"time"
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
@@ -14,8 +15,14 @@ type inbox struct {
 
 	mu      sync.Mutex // guards all below
 	config  *config.Config
-	reports map[*watch][]discovery.Endpoint
-	proven  map[probed]bool
+	reports map[*watch]report
+	proven  map[probed]time.Time // since when it is known
+}
+
+// A report is what a provider said, and when.
+type report struct {
+	endpoints []discovery.Endpoint
+	seen      time.Time
 }
 
 // probed is an endpoint that has answered its probe.
@@ -27,8 +34,8 @@ type probed struct {
 func newInbox() *inbox {
 	return &inbox{
 		bell:    make(chan struct{}, 1),
-		reports: map[*watch][]discovery.Endpoint{},
-		proven:  map[probed]bool{},
+		reports: map[*watch]report{},
+		proven:  map[probed]time.Time{},
 	}
 }
 
@@ -45,8 +52,8 @@ func (i *inbox) put(f func()) {
 // news is all that has come in since the last take.
 type news struct {
 	config  *config.Config
-	reports map[*watch][]discovery.Endpoint
-	proven  map[probed]bool
+	reports map[*watch]report
+	proven  map[probed]time.Time
 }
 
 func (i *inbox) take() news {
@@ -54,7 +61,7 @@ func (i *inbox) take() news {
 	defer i.mu.Unlock()
 	n := news{i.config, i.reports, i.proven}
 	i.config = nil
-	i.reports = map[*watch][]discovery.Endpoint{}
-	i.proven = map[probed]bool{}
+	i.reports = map[*watch]report{}
+	i.proven = map[probed]time.Time{}
 	return n
 }

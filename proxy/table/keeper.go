@@ -111,16 +111,18 @@ func (k *Keeper) handle(ctx context.Context, n news) {
 	if n.config != nil {
 		k.adopt(ctx, n.config)
 	}
-	for p := range n.proven {
+	for p, seen := range n.proven {
 		p.watch.proven[p.id] = true
+		p.watch.seen = seen
 		p.watch.endProbe(p.id)
 		if _, again := n.reports[p.watch]; !again {
-			n.reports[p.watch] = p.watch.reported
+			n.reports[p.watch] = report{endpoints: p.watch.reported}
 		}
 	}
-	for w, endpoints := range n.reports {
+	for w, report := range n.reports {
 		if k.watches[w.name] == w { // else of a function that left
-			w.reported, w.spoken = endpoints, true
+			w.reported, w.spoken = report.endpoints, true
+			w.seen = later(w.seen, report.seen)
 			k.assemble(ctx, w)
 		}
 	}
@@ -143,6 +145,7 @@ func (k *Keeper) adopt(ctx context.Context, cfg *config.Config) {
 // published.
 func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 	k.pool.SetLimit(next.Config.ColdStart.MaxPending)
+	k.activator.SetMaxStarting(next.Config.ColdStart.MaxStarting)
 	for name, fn := range next.Functions {
 		fn.Gate.SetLimit(fn.Concurrency.MaxRequests)
 		fn.Hold.SetLimit(fn.ColdStart.MaxPending)

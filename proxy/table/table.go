@@ -82,6 +82,14 @@ func (s *State) Withdraw() bool {
 	return true
 }
 
+// Addresses is for the Activator: where the endpoints are.
+func (s *State) Addresses() (addrs []string) {
+	for _, ep := range s.Set().Endpoints {
+		addrs = append(addrs, ep.Addr)
+	}
+	return addrs
+}
+
 // Restore is for the Activator: it takes Withdraw back.
 func (s *State) Restore() {
 	for _, ep := range s.Set().Endpoints {

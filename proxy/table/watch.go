@@ -20,7 +20,8 @@ type watch struct {
 	cancel context.CancelFunc
 
 	reported []discovery.Endpoint
-	spoken   bool // the provider has reported once
+	spoken   bool      // the provider has reported once
+	seen     time.Time // when the newest of all this was
 	links    map[string]*Link
 	proven   map[string]bool
 	probing  map[string]context.CancelFunc
@@ -46,7 +47,7 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 	k.watches[name] = next
 	k.work.Go(func() {
 		err := k.provider.Watch(ctx, fn.Function, func(endpoints []discovery.Endpoint) {
-			k.inbox.put(func() { k.inbox.reports[next] = endpoints })
+			k.inbox.put(func() { k.inbox.reports[next] = report{endpoints, time.Now()} })
 		})
 		if err != nil && ctx.Err() == nil {
 			k.log.Error("watch ended", "function", name, "provider", k.provider.String(), "error", err.Error())
@@ -114,12 +115,13 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 		}
 	}
 	next.weigh()
-	k.publish(w.fn, next)
+	k.publish(w.fn, next, w.seen)
 	w.letGo(here)
 }
 
-// publish makes a set the function's, then wakes.
-func (k *Keeper) publish(fn *Function, next *Set) {
+// publish makes a set the function's, then wakes. seen is when the news came
+// that led to it.
+func (k *Keeper) publish(fn *Function, next *Set, seen time.Time) {
 	fn.set.Store(next)
 	if len(next.Endpoints) > 0 {
 		fn.seen.Store(true)
@@ -127,7 +129,7 @@ func (k *Keeper) publish(fn *Function, next *Set) {
 	if fn.Start != nil {
 		held := fn.Hold.Len() // before they go
 		fn.wake()
-		fn.Start.Serving(len(next.Endpoints), held)
+		fn.Start.Serving(len(next.Endpoints), held, seen)
 		return
 	}
 	fn.Hold.Wake(fn.Hold.Len()) // all: if none is left, nobody will come
@@ -179,6 +181,13 @@ func probePause(elapsed time.Duration) time.Duration {
 	return min(max(elapsed/50, tightProbe), wideProbe)
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func (w *watch) endProbe(id string) {
 	if cancel := w.probing[id]; cancel != nil {
 		cancel()
@@ -202,7 +211,7 @@ func (k *Keeper) probe(ctx context.Context, w *watch, id string, link *Link) {
 			case <-timer.C:
 			}
 			if link.Conns.Probe(ctx) == nil {
-				k.inbox.put(func() { k.inbox.proven[probed{w, id}] = true })
+				k.inbox.put(func() { k.inbox.proven[probed{w, id}] = time.Now() })
 				return
 			}
 			timer.Reset(probePause(time.Since(began)))
