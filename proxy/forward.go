@@ -16,6 +16,7 @@ func (p *Proxy) forward(c *Call) error {
 	c.results[resultOf(err)]++
 	if err == nil {
 		c.answer = c.since()
+		c.Received = c.Started.Add(c.answer)
 		c.ep.Outlier.Fared()
 		c.tries++
 		return nil

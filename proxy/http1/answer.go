@@ -142,18 +142,7 @@ func (c *conn) send(first, second, third []byte) error {
 	c.framing.begun = true
 	patience := c.cfg.Limits.BodyProgress
 	c.writeBy(now.Add(patience), patience/8)
-	var err error
-	if second == nil {
-		_, err = c.nc.Write(first)
-	} else {
-		c.pieces = [3][]byte{first, second, third}
-		c.bufs = c.pieces[:]
-		if third == nil {
-			c.bufs = c.pieces[:2]
-		}
-		_, err = c.bufs.WriteTo(c.nc)
-		c.pieces = [3][]byte{}
-	}
+	_, err := c.sender.write(first, second, third)
 	c.out = c.out[:0]
 	if err != nil {
 		return message.ErrClientGone // it left, or it has not read for as long as it may

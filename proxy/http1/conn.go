@@ -38,8 +38,6 @@ type conn struct {
 
 	out     []byte      // of the answer, not sent yet; nil between calls
 	framing answerState // of the answer's body
-	bufs    net.Buffers // for writes of several pieces
-	pieces  [3][]byte
 
 	idle  atomic.Bool // waits for a call; the server may end that
 	woken atomic.Bool // Wake was called
@@ -153,7 +151,7 @@ func (c *conn) awaitCall() next {
 		if c.server.draining.Load() { // set before it looked at idle: one of the two sees the other
 			return noCall
 		}
-		err := c.fill()
+		err := c.fillAfterOthers()
 		c.idle.Store(false)
 		switch {
 		case c.server.draining.Load():

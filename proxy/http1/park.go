@@ -44,11 +44,11 @@ func (c *conn) Wake() {
 
 // parked looks whether the client is still there, without taking a byte.
 func (c *conn) parked(fd uintptr) bool {
-	n, _, err := unix.Recvfrom(int(fd), c.peek[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	n, err := recv(fd, c.peek[:], unix.MSG_PEEK)
 	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
+	case err == unix.EAGAIN:
 		return false
-	case err != nil || n == 0:
+	case err != 0 || n == 0:
 		c.gone = true
 	default: // bytes ahead; its end may stand behind them
 		c.gone = hasLeft(int(fd))

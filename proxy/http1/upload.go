@@ -3,7 +3,6 @@ package http1
 import (
 	"fmt"
 	"io"
-	"net"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -56,7 +55,6 @@ func (u *upConn) startUpload() {
 func (u *upConn) uploadAll(gen uint64) bool {
 	x := u.x
 	chunked := x.Request.Framing == message.Chunked
-	var pieces [3][]byte
 	var size [20]byte
 	for {
 		p, err := x.Down.Next()
@@ -65,7 +63,7 @@ func (u *upConn) uploadAll(gen uint64) bool {
 				return u.endWay()
 			}
 			if chunked {
-				_, err = u.nc.Write(appendLast(size[:0], x.Down.Trailers(), x.Trailers))
+				_, err = u.sender.write(appendLast(size[:0], x.Down.Trailers(), x.Trailers))
 				return err == nil
 			}
 			return true
@@ -81,11 +79,9 @@ func (u *upConn) uploadAll(gen uint64) bool {
 			u.upload.moved.Store(now.UnixNano())
 		}
 		if chunked {
-			pieces = [3][]byte{appendChunkSize(size[:0], len(p)), p, crlf}
-			bufs := net.Buffers(pieces[:])
-			_, err = bufs.WriteTo(u.nc)
+			_, err = u.sender.write(appendChunkSize(size[:0], len(p)), p, crlf)
 		} else {
-			_, err = u.nc.Write(p)
+			_, err = u.sender.write(p)
 		}
 		if err != nil {
 			if u.tunnel {

@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -38,7 +36,7 @@ const (
 type upConn struct {
 	wire
 	pool  *Pool
-	since time.Time // when it was last used
+	since time.Time // when its last response began
 
 	// The try: generation<<2 | phase. Whoever changes the phase from running
 	// decides how the try ends, so that a cancel that comes late cannot hit the
@@ -53,7 +51,7 @@ type upConn struct {
 	upload   upload
 
 	lookFn func(fd uintptr)
-	polled [1]unix.PollFd
+	peek   [1]byte
 	silent bool // what the last look at the idle connection said
 }
 
@@ -157,7 +155,7 @@ func (u *upConn) send() error {
 	// An eighth of what is left, not a fixed time: what is armed may be an
 	// earlier call's and must not have passed.
 	u.writeBy(x.Deadline, x.Deadline.Sub(x.Sent)/8)
-	if n, err := u.nc.Write(head); err != nil {
+	if n, err := u.sender.write(head); err != nil {
 		if n == 0 && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
 			return fmt.Errorf("%w: %w", message.ErrConnect, err) // it was closed before: nothing was sent
 		}
@@ -307,7 +305,7 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 		u.until(deadline, u.x.Idle/8)
 	}
 	for {
-		err := u.fill()
+		err := u.fillAfterOthers()
 		if !isTimeout(err) {
 			return err
 		}
@@ -391,6 +389,6 @@ func (u *upConn) Release() {
 		return
 	}
 	u.release()
-	u.since = x.Sent
+	u.since = x.Received
 	u.pool.put(u)
 }
