@@ -23,7 +23,10 @@ var calls = sync.Pool{New: func() any { return new(proxy.Call) }}
 
 // run serves a connection until it ends or rests.
 func (s *Server) run(c *conn) {
-	if s.guard(c) {
+	s.watcher.burst.wake()
+	rests := s.guard(c)
+	s.watcher.burst.sleep()
+	if rests {
 		s.rest(c)
 	} else {
 		s.leave(c)

@@ -20,6 +20,7 @@ import (
 type Watcher struct {
 	thinking *poller[watch]
 	resting  *poller[*conn]
+	burst    burst
 }
 
 // A watch is whose try ends when the client leaves.
@@ -39,7 +40,7 @@ func NewWatcher() (*Watcher, error) {
 		_ = thinking.file.Close()
 		return nil, fmt.Errorf("cannot watch clients: %w", err)
 	}
-	return &Watcher{thinking, resting}, nil
+	return &Watcher{thinking: thinking, resting: resting}, nil
 }
 
 // Run looks at clients until ctx ends. After it nobody may be watched.
