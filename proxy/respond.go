@@ -53,6 +53,11 @@ func (c *Call) passBody() error {
 			if err := c.Down.Flush(); err != nil {
 				return err
 			}
+			n, err := c.Down.Take(c.Up)
+			c.BytesOut += n
+			if err != nil {
+				return err
+			}
 		}
 		b, err := c.Up.Next()
 		if err == io.EOF {

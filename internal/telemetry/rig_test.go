@@ -149,12 +149,13 @@ func (c *client) Interim(*message.Response) error { return nil }
 func (c *client) WriteHead(*message.Response) error {
 	return nil
 }
-func (c *client) Write([]byte) error             { return nil }
-func (c *client) Flush() error                   { return nil }
-func (c *client) Finish() error                  { return nil }
-func (c *client) Abort()                         {}
-func (c *client) Watch(message.Canceler, uint64) {}
-func (c *client) Unwatch() bool                  { return false }
+func (c *client) Write([]byte) error                   { return nil }
+func (c *client) Flush() error                         { return nil }
+func (c *client) Take(message.Upstream) (int64, error) { return 0, nil }
+func (c *client) Finish() error                        { return nil }
+func (c *client) Abort()                               {}
+func (c *client) Watch(message.Canceler, uint64)       {}
+func (c *client) Unwatch() bool                        { return false }
 
 func (c *client) Wait(until time.Time) error {
 	timer := time.NewTimer(time.Until(until))

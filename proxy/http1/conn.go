@@ -228,16 +228,20 @@ func (c *conn) carry() bool {
 func (c *conn) Next() ([]byte, error) {
 	b, err := c.body.Next()
 	c.call.BodyTouched = c.call.BodyTouched || err != io.EOF // an end without a byte before it comes again
-	c.taken += int64(len(b))
+	c.took(len(b))
 	if limit := int64(c.cfg.Limits.BodyBytes); limit > 0 && c.taken > limit && !c.tunnel {
 		c.body.err = errBodyLarge
 		return nil, errBodyLarge
 	}
-	c.call.BytesIn = c.taken
 	if err == io.ErrUnexpectedEOF {
 		return nil, message.ErrClientGone
 	}
 	return b, err
+}
+
+func (c *conn) took(n int) {
+	c.taken += int64(n)
+	c.call.BytesIn = c.taken
 }
 
 // Ready tells whether Next would return without waiting.

@@ -17,12 +17,16 @@ type sender struct {
 	sent   int
 	err    syscall.Errno
 	vector [3]unix.Iovec
-	header unix.Msghdr
+
+	attemptPipe    func(fd uintptr) bool // s.onceFromPipe, made once
+	pipe, pipeLeft int                   // splice.go
+	header         unix.Msghdr
 }
 
 func (s *sender) open(rc syscall.RawConn) {
 	s.rc = rc
 	s.attempt = s.once
+	s.attemptPipe = s.onceFromPipe
 }
 
 // write sends the pieces, in order, and returns how much of them is on its way.

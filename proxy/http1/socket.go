@@ -16,6 +16,8 @@ import (
 // second is two of five context switches (bench/RESULTS.md, 2026-11-25).
 // SIGPIPE is not wanted: EPIPE says the same.
 
+const canSplice = true
+
 // recv reads; with unix.MSG_PEEK it takes nothing away.
 func recv(fd uintptr, p []byte, flags int) (int, syscall.Errno) {
 	for {

@@ -57,6 +57,11 @@ func (u *upConn) uploadAll(gen uint64) bool {
 	chunked := x.Request.Framing == message.Chunked
 	var size [20]byte
 	for {
+		if !u.tunnel && !x.Down.Ready() {
+			if u.takeBody() != nil {
+				return false
+			}
+		}
 		p, err := x.Down.Next()
 		if err == io.EOF {
 			if u.tunnel {

@@ -27,6 +27,8 @@ type wire struct {
 	slept    bool // it had to wait
 	luck     int8 // of fillAfterOthers
 	waits    uint8
+	pipe     int // where the next bytes go, if not into the buffer (splice.go)
+	pipeMost int
 
 	sender sender
 
@@ -68,7 +70,9 @@ func (w *wire) fill() error {
 	if w.n == 0 {
 		return io.EOF
 	}
-	w.w += w.n
+	if w.pipe == 0 {
+		w.w += w.n
+	}
 	return nil
 }
 
@@ -102,6 +106,9 @@ func (w *wire) fillAfterOthers() error {
 // takes one, and gives it back if nothing has come: so a connection that waits
 // holds none.
 func (w *wire) read(fd uintptr) bool {
+	if w.pipe != 0 {
+		return w.readIntoPipe(fd)
+	}
 	buf := w.buf
 	if buf == nil {
 		buf = getBuffer(max(w.want, smallBuffer))

@@ -132,6 +132,10 @@ type Downstream interface {
 	// WriteTrailers ends the answer's body with those of the fields that are
 	// not dropped, if its framing has room for them. Finish comes next.
 	WriteTrailers(fields []Field)
+	// Take moves bytes of the response's body from the endpoint straight to the
+	// client, if both sides can, and returns how many. up's Next goes on after
+	// them, and tells how they ended.
+	Take(up Upstream) (int64, error)
 	// Flush sends what is buffered.
 	Flush() error
 	// Finish ends the answer; in a tunnel, the way to the client.
