@@ -159,7 +159,7 @@ func (s *stage) callers(t *testing.T, n int) <-chan error {
 	ended := make(chan error, n)
 	for range n {
 		w, p := &Waiter{}, newParker()
-		if err := s.hold.Join(w, p, time.Now()); err != nil {
+		if err := s.hold.Join(w, p, Claim{Now: time.Now()}); err != nil {
 			ended <- err
 			continue
 		}

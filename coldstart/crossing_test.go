@@ -287,7 +287,7 @@ func TestInstanceThatCameAfterTheVerdictOpensTheDoor(t *testing.T) {
 		<-s.callers(t, 1)
 		s.act.Serving(1, 0, time.Now()) // somebody else raised it
 		s.want(t, "warm", 1, 0)
-		if err := s.hold.Join(&Waiter{}, newParker(), time.Now()); err != nil {
+		if err := s.hold.Join(&Waiter{}, newParker(), Claim{Now: time.Now()}); err != nil {
 			t.Errorf("an instance runs, and the door is closed: %v", err)
 		}
 	})

@@ -92,7 +92,7 @@ func TestNobodyWaitsForAnotherTry(t *testing.T) {
 	stages(t, nil, func(t *testing.T, s *stage) {
 		s.upErr, s.slowUp = errors.New("connection refused"), time.Second
 		w := &Waiter{}
-		if err := s.hold.Join(w, newParker(), time.Now()); err != nil {
+		if err := s.hold.Join(w, newParker(), Claim{Now: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -2,6 +2,7 @@ package coldstart
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,9 +11,14 @@ import (
 // The ways in which standing in line ends without a slot. proxy/fault.go says
 // what a client is told.
 var (
-	// ErrLineFull: as many calls as may wait already do, for this function or
-	// over all functions.
+	// ErrLineFull: as many calls as may wait for this function already do.
 	ErrLineFull = errors.New("the line is full")
+	// ErrPoolFull: as many calls as may wait over all functions already do.
+	ErrPoolFull = fmt.Errorf("%w: too many calls are held over all functions", ErrLineFull)
+	// ErrBytesFull: the calls that wait take as much memory as they may.
+	ErrBytesFull = fmt.Errorf("%w: held calls take too much memory", ErrLineFull)
+	// ErrShare: the function holds its share of what all may hold.
+	ErrShare = errors.New("the function holds its share of all calls that may be held")
 	// ErrNoStart: the function is known not to start, or has just failed to.
 	// It is always wrapped in a *NoStart, which says why.
 	ErrNoStart = errors.New("no instance can be started")
@@ -44,58 +50,36 @@ type Parker interface {
 	Wake()
 }
 
-// A Pool bounds how many calls are held over all functions.
-type Pool struct {
-	limit atomic.Int64
-	held  atomic.Int64
-}
-
-// NewPool makes a pool of limit places.
-func NewPool(limit int) *Pool {
-	p := &Pool{}
-	p.SetLimit(limit)
-	return p
-}
-
-// SetLimit changes how many places there are. Those who are in stay.
-func (p *Pool) SetLimit(limit int) { p.limit.Store(int64(limit)) }
-
-// Held tells how many places are taken.
-func (p *Pool) Held() int { return int(p.held.Load()) }
-
-func (p *Pool) take() bool {
-	if p.held.Add(1) > p.limit.Load() {
-		p.held.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (p *Pool) giveBack() { p.held.Add(-1) }
-
-// A Hold is the line in front of one function: calls stand in it, in the order
-// in which they came, until there is a slot for them.
+// A Hold is the line in front of one function: calls stand in it until there is
+// a slot for them. Those of a higher priority are let go first, those of the
+// same in the order in which they came; but the one that has waited longest is
+// overtaken mostOvertaken times at most.
 //
 // Three orders carry its correctness. A waiter joins, then looks (so a slot
 // that came free before it joined is seen by itself, and one that comes free
 // after is seen by the releaser). A releaser frees, then looks for waiters.
-// Whoever leaves the line, with a slot or without, lets the next one look
-// (else five slots that arrive for one waiter strand the second, who joined a
-// moment later). A waiter that was let look and found nothing keeps its place.
+// Whoever leaves the line after it was let look, with a slot or without, lets
+// the next one look (else five slots that arrive for one waiter strand the
+// second, who joined a moment later). A waiter that was let look and found
+// nothing keeps its place.
 type Hold struct {
 	pool *Pool
-	// need is called when a call joins an empty line: somebody wants the
-	// function. It must not block nor call the Hold.
+	// need is called when a call joins an empty line, and whenever the line
+	// has doubled: somebody wants the function. It must not block nor call the
+	// Hold.
 	need func()
 
 	size atomic.Int64 // len of the line; written under mu, read without
 
-	mu         sync.Mutex // guards all below
-	limit      int
-	head, tail *Waiter
-	closed     *NoStart  // the verdict, while the door is closed
-	until      time.Time // when the door opens again
-	ended      error     // the line is closed for ever, and why
+	mu        sync.Mutex // guards all below
+	limit     int
+	bytes     int                 // memory of those in line
+	lists     [numPriorities]list // by priority, the highest first
+	joined    uint64              // counts those who did
+	overtaken int                 // how often the one that waits longest was
+	closed    *NoStart            // the verdict, while the door is closed
+	until     time.Time           // when the door opens again
+	ended     error               // the line is closed for ever, and why
 }
 
 // NewHold makes an empty line of at most limit calls that takes its places
@@ -117,91 +101,87 @@ func (h *Hold) SetLimit(n int) {
 	h.mu.Unlock()
 }
 
-// A Waiter is one call's place in a line. The zero value is ready for Join; it
-// belongs to the call's goroutine and may be used again after Leave.
-type Waiter struct {
-	hold       *Hold
-	parker     Parker
-	prev, next *Waiter
-	turn       bool  // may look; guarded by hold.mu
-	verdict    error // why waiting is over; guarded by hold.mu
+// A Claim is what a call has to say for itself when it joins a line.
+type Claim struct {
+	Now      time.Time
+	Priority Priority
+	Bytes    int // of memory that the call takes while it is held
+	// Again is set if the call had left the line for an endpoint that did not
+	// take it. It gets its old place, and is not turned away for lack of room:
+	// it was in.
+	Again bool
 }
 
-// Join puts w at the end of the line. now is the moment of the call. The
-// errors are ErrLineFull, a *NoStart while the door is closed, and the verdict
-// of Close. After a Join without error the caller owes a Leave.
-func (h *Hold) Join(w *Waiter, p Parker, now time.Time) error {
+// Join puts w into the line. The errors are ErrLineFull (and those that wrap
+// it), ErrShare, a *NoStart while the door is closed, and the verdict of Close.
+// After a Join without error the caller owes a Leave.
+func (h *Hold) Join(w *Waiter, p Parker, claim Claim) error {
 	h.mu.Lock()
-	if err := h.admitLocked(now); err != nil {
+	if err := h.admitLocked(&claim); err != nil {
 		h.mu.Unlock()
 		return err
 	}
-	first := h.head == nil
-	*w = Waiter{hold: h, parker: p, turn: first}
-	h.appendLocked(w)
+	number := w.number
+	switch head := h.lists[claim.Priority.class()].head; {
+	case claim.Again && number != 0:
+	case claim.Again && head != nil: // it never stood in line: nobody was there when it came
+		number = head.number - 1
+	default:
+		h.joined++
+		number = 1<<32 + h.joined
+	}
+	first := h.size.Load() == 0
+	*w = Waiter{hold: h, parker: p, bytes: claim.Bytes, number: number, class: claim.Priority.class()}
+	h.insertLocked(w)
+	// Who gets its place back looks at once, as if it had never left.
+	w.turn = first || claim.Again && h.firstLocked() == w
+	n := h.size.Load()
 	h.mu.Unlock()
-	if first {
+	if n&(n-1) == 0 {
 		h.need()
 	}
 	return nil
 }
 
 // admitLocked takes a place in the pool, or tells why nobody may join.
-func (h *Hold) admitLocked(now time.Time) error {
+func (h *Hold) admitLocked(claim *Claim) error {
+	size := int(h.size.Load())
 	switch {
 	case h.ended != nil:
 		return h.ended
-	case h.closed != nil && now.Before(h.until):
-		return &NoStart{Reason: h.closed.Reason, Retry: h.until.Sub(now)}
-	case int(h.size.Load()) >= h.limit || !h.pool.take():
+	case h.closed != nil && claim.Now.Before(h.until):
+		return &NoStart{Reason: h.closed.Reason, Retry: h.until.Sub(claim.Now)}
+	case claim.Again:
+		h.pool.force(claim.Bytes)
+	case size >= h.limit:
 		return ErrLineFull
+	default:
+		if err := h.pool.take(size, h.bytes, claim.Bytes); err != nil {
+			return err
+		}
 	}
 	h.closed = nil
 	return nil
 }
 
-// Turn tells whether w may look for a slot now, and uses that turn up.
-func (w *Waiter) Turn() bool {
-	w.hold.mu.Lock()
-	defer w.hold.mu.Unlock()
-	turn := w.turn
-	w.turn = false
-	return turn
-}
-
-// Wait sleeps until it is w's turn (nil) or waiting is over: the verdict of
-// Fail, os.ErrDeadlineExceeded at the moment until, or the Parker's error
-// because the caller has gone. It may return nil without a turn; ask Turn.
-func (w *Waiter) Wait(until time.Time) error {
-	if err := w.over(); err != nil {
-		return err
-	}
-	if err := w.parker.Wait(until); err != nil {
-		return err
-	}
-	return w.over()
-}
-
-func (w *Waiter) over() error {
-	w.hold.mu.Lock()
-	defer w.hold.mu.Unlock()
-	return w.verdict
-}
-
-// Leave takes w out of the line and lets the next one look. Nobody wakes w's
-// Parker after Leave has returned.
+// Leave takes w out of the line and, if it was let look, lets the next one.
+// Nobody wakes w's Parker after Leave has returned.
 func (w *Waiter) Leave() {
 	h := w.hold
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.pool.giveBack()
+	h.pool.giveBack(w.bytes)
 	w.parker = nil
 	if w.verdict != nil {
 		return // out of the line already
 	}
+	h.countOvertakenLocked(w)
 	h.removeLocked(w)
-	if h.head != nil {
-		h.head.wakeLocked()
+	if !w.turn && !w.looked {
+		return // no wake was meant for it: five thousand clients that leave wake nobody
+	}
+	if next := h.firstLocked(); next != nil {
+		next.wakeLocked()
 	}
 }
 
@@ -213,7 +193,12 @@ func (h *Hold) Wake(n int) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for w := h.head; w != nil && n > 0; w, n = w.next, n-1 {
+	at := h.cursorLocked()
+	for ; n > 0; n-- {
+		w := at.next()
+		if w == nil {
+			return
+		}
 		w.wakeLocked()
 	}
 }
@@ -246,43 +231,14 @@ func (h *Hold) Close(verdict error) {
 // endLocked tells everyone in line the verdict. They are out of the line at
 // once: who joins before they have noticed is the first, and has to say so.
 func (h *Hold) endLocked(verdict error) {
-	for w := h.head; w != nil; w = h.head {
+	for at := h.cursorLocked(); ; {
+		w := at.next()
+		if w == nil {
+			h.overtaken = 0
+			return
+		}
 		w.verdict = verdict
 		w.wakeLocked()
 		h.removeLocked(w)
 	}
-}
-
-// wakeLocked gives w the turn. The Parker is woken under the lock, although it
-// is somebody else's function: so a wake cannot come after Leave, when the
-// Parker may already sleep for another reason. It takes about 0.2 µs.
-func (w *Waiter) wakeLocked() {
-	w.turn = true
-	w.parker.Wake()
-}
-
-func (h *Hold) appendLocked(w *Waiter) {
-	w.prev = h.tail
-	if h.tail == nil {
-		h.head = w
-	} else {
-		h.tail.next = w
-	}
-	h.tail = w
-	h.size.Add(1)
-}
-
-func (h *Hold) removeLocked(w *Waiter) {
-	if w.prev == nil {
-		h.head = w.next
-	} else {
-		w.prev.next = w.next
-	}
-	if w.next == nil {
-		h.tail = w.prev
-	} else {
-		w.next.prev = w.prev
-	}
-	w.prev, w.next = nil, nil
-	h.size.Add(-1)
 }

@@ -37,7 +37,7 @@ func line(limit int) *Hold { return NewHold(limit, NewPool(100), func() {}) }
 func join(t *testing.T, h *Hold) (*Waiter, *parker) {
 	t.Helper()
 	w, p := &Waiter{}, newParker()
-	if err := h.Join(w, p, time.Now()); err != nil {
+	if err := h.Join(w, p, Claim{Now: time.Now()}); err != nil {
 		t.Fatalf("join: %v", err)
 	}
 	return w, p
@@ -48,11 +48,11 @@ func TestBounds(t *testing.T) {
 	a, b := NewHold(2, pool, func() {}), NewHold(2, pool, func() {})
 	first, _ := join(t, a)
 	join(t, a)
-	if err := a.Join(&Waiter{}, newParker(), time.Now()); !errors.Is(err, ErrLineFull) {
+	if err := a.Join(&Waiter{}, newParker(), Claim{Now: time.Now()}); !errors.Is(err, ErrLineFull) {
 		t.Errorf("third in a line of two: %v", err)
 	}
 	join(t, b)
-	if err := b.Join(&Waiter{}, newParker(), time.Now()); !errors.Is(err, ErrLineFull) {
+	if err := b.Join(&Waiter{}, newParker(), Claim{Now: time.Now()}); !errors.Is(err, ErrLineFull) {
 		t.Errorf("fourth in a pool of three: %v", err)
 	}
 	first.Leave()
@@ -62,19 +62,24 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestNeedIsSaidOnceForALine(t *testing.T) {
+func TestNeedIsSaidWheneverTheLineHasDoubled(t *testing.T) {
 	said := 0
 	h := NewHold(10, NewPool(10), func() { said++ })
 	first, _ := join(t, h)
 	second, _ := join(t, h)
-	if said != 1 {
+	if said != 2 {
 		t.Errorf("said %d times for two in line", said)
 	}
-	first.Leave()
-	second.Leave()
 	join(t, h)
 	if said != 2 {
-		t.Errorf("said %d times for two lines", said)
+		t.Errorf("said %d times for three in line", said)
+	}
+	fourth, _ := join(t, h)
+	fourth.Leave()
+	first.Leave()
+	second.Leave()
+	if said != 3 {
+		t.Errorf("said %d times for four in line", said)
 	}
 }
 
@@ -132,7 +137,7 @@ func TestVerdictEndsEveryWaitAndClosesTheDoor(t *testing.T) {
 		work.Wait()
 		time.Sleep(2 * time.Second)
 		var no *NoStart
-		if err := h.Join(&Waiter{}, newParker(), time.Now()); !errors.As(err, &no) || no.Retry != 3*time.Second {
+		if err := h.Join(&Waiter{}, newParker(), Claim{Now: time.Now()}); !errors.As(err, &no) || no.Retry != 3*time.Second {
 			t.Errorf("at the door: %v", err)
 		}
 		time.Sleep(3 * time.Second)
@@ -164,7 +169,7 @@ func TestCloseIsForEver(t *testing.T) {
 		t.Errorf("told %v", err)
 	}
 	w.Leave()
-	if err := h.Join(&Waiter{}, newParker(), time.Now().Add(time.Hour)); !errors.Is(err, ErrGone) {
+	if err := h.Join(&Waiter{}, newParker(), Claim{Now: time.Now().Add(time.Hour)}); !errors.Is(err, ErrGone) {
 		t.Errorf("at the door: %v", err)
 	}
 }
@@ -174,7 +179,7 @@ func TestHoldAllocs(t *testing.T) {
 	now := time.Now()
 	var w Waiter
 	if n := testing.AllocsPerRun(1000, func() {
-		_ = h.Join(&w, p, now)
+		_ = h.Join(&w, p, Claim{Now: now})
 		h.Wake(1)
 		_ = w.Turn()
 		w.Leave()
@@ -197,7 +202,7 @@ func BenchmarkJoinWakeLeave(b *testing.B) {
 	now := time.Now()
 	var w Waiter
 	for b.Loop() {
-		_ = h.Join(&w, p, now)
+		_ = h.Join(&w, p, Claim{Now: now})
 		h.Wake(1)
 		w.Leave()
 	}

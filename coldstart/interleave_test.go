@@ -1,8 +1,8 @@
 package coldstart
 
 import (
+	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 )
@@ -18,6 +18,9 @@ type cast struct {
 	arrive   []int // slots that an endpoint brings, for each endpoint
 	callers  int   // calls that want a slot and give it back
 	quitters int   // calls that may lose patience while they wait
+	high     int   // calls of a high priority
+	unlucky  int   // calls whose first endpoint refuses them
+	streams  int   // calls that keep their slot
 	limit    int   // of the line
 }
 
@@ -30,7 +33,11 @@ const (
 	looks // it is its turn: is there a slot?
 	parks // waits until woken; a quitter may leave instead
 	leaves
-	frees // gives the slot back
+	dials
+	returns // the endpoint has refused it: gives the slot back,
+	tells   // looks for waiters,
+	rejoins // and wants its place again
+	frees   // gives the slot back
 	wakes // and looks for waiters
 	over
 	arrives // an endpoint: its slots are published
@@ -41,6 +48,9 @@ type actor struct {
 	step    int
 	slot    bool // has one
 	quits   bool
+	stays   bool
+	refusal bool // awaits it
+	rank    Priority
 	brings  int
 	refused bool
 	waiter  Waiter
@@ -55,6 +65,8 @@ type world struct {
 	slots  int
 	actors []*actor
 	served int
+	strict bool // one slot in all, and no refusals: the order is exact
+	broken error
 }
 
 func (c cast) world() *world {
@@ -63,9 +75,21 @@ func (c cast) world() *world {
 	for i := range c.callers + c.quitters {
 		w.actors = append(w.actors, &actor{quits: i >= c.callers})
 	}
+	for range c.high {
+		w.actors = append(w.actors, &actor{rank: High})
+	}
+	for range c.streams {
+		w.actors = append(w.actors, &actor{stays: true})
+	}
+	for range c.unlucky {
+		w.actors = append(w.actors, &actor{refusal: true})
+	}
+	sum := c.slots
 	for _, n := range c.arrive {
 		w.actors = append(w.actors, &actor{step: arrives, brings: n})
+		sum += n
 	}
+	w.strict = sum == 1 && c.streams == 0 && c.unlucky == 0
 	return w
 }
 
@@ -102,11 +126,15 @@ func (w *world) do(a *actor, move int) {
 			a.step = picks
 		}
 	case picks:
-		take(frees, joins)
-	case joins:
+		take(dials, joins)
+	case joins, rejoins:
+		again := a.step == rejoins
 		a.step = asksTurn
-		if err := w.hold.Join(&a.waiter, a, time.Time{}); err != nil {
+		if err := w.hold.Join(&a.waiter, a, Claim{Priority: a.rank, Bytes: 10, Again: again}); err != nil {
 			a.refused, a.step = true, over
+			if again {
+				w.broken = fmt.Errorf("a call that was in is turned away: %w", err)
+			}
 		}
 	case asksTurn:
 		a.step = parks
@@ -115,6 +143,9 @@ func (w *world) do(a *actor, move int) {
 		}
 	case looks:
 		take(leaves, parks)
+		if a.slot {
+			w.checkOrder(a)
+		}
 	case parks:
 		if a.quits && (move == 1 || !a.woken) {
 			a.step = leaves
@@ -126,8 +157,23 @@ func (w *world) do(a *actor, move int) {
 		a.waiter.Leave()
 		a.step = over
 		if a.slot {
-			a.step = frees
+			a.step = dials
 		}
+	case dials:
+		a.step = frees
+		if a.refusal {
+			a.refusal, a.step = false, returns
+			w.served--
+		} else if a.stays {
+			a.step = over
+		}
+	case returns:
+		w.slots++
+		a.slot = false
+		a.step = tells
+	case tells:
+		w.hold.Wake(1)
+		a.step = rejoins
 	case frees:
 		w.slots++
 		a.slot = false
@@ -146,21 +192,43 @@ func (w *world) do(a *actor, move int) {
 	}
 }
 
-// fingerprint is all that decides what can happen next.
-func (w *world) fingerprint() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d|", w.slots)
-	for _, a := range w.actors {
-		fmt.Fprintf(&b, "%d%t%t%t.", a.step, a.slot, a.woken, a.waiter.turn)
-	}
-	for at := w.hold.head; at != nil; at = at.next {
-		for i, a := range w.actors {
-			if at == &a.waiter {
-				fmt.Fprintf(&b, ">%d", i)
-			}
+// checkOrder holds a call that has just taken a slot against those who stand
+// in line with it.
+func (w *world) checkOrder(a *actor) {
+	for _, other := range w.actors {
+		waits := other.step == asksTurn || other.step == looks || other.step == parks
+		if w.strict && waits && other.rank == a.rank && other.waiter.number < a.waiter.number {
+			w.broken = errors.New("a call went before one of the same priority that came earlier")
 		}
 	}
-	return b.String()
+}
+
+// fingerprint is all that decides what can happen next.
+func (w *world) fingerprint() string {
+	b := []byte{byte(w.slots), byte(w.hold.overtaken)}
+	index := func(waiter *Waiter) byte {
+		for i, a := range w.actors {
+			if waiter == &a.waiter {
+				return byte(i)
+			}
+		}
+		return 0xff
+	}
+	for _, a := range w.actors {
+		flags := byte(0)
+		for i, set := range []bool{a.slot, a.woken, a.waiter.turn, a.waiter.looked, a.refusal} {
+			if set {
+				flags |= 1 << i
+			}
+		}
+		b = append(b, byte(a.step), flags)
+	}
+	at := w.hold.cursorLocked()
+	b = append(b, index(at.oldest()))
+	for next := at.next(); next != nil; next = at.next() {
+		b = append(b, index(next))
+	}
+	return string(b)
 }
 
 // check is what must hold where nobody can go on by himself.
@@ -177,8 +245,8 @@ func (w *world) check() error {
 	if n := w.hold.Len(); n != waiting {
 		return fmt.Errorf("%d wait, the line says %d", waiting, n)
 	}
-	if n := w.hold.pool.Held(); n != waiting {
-		return fmt.Errorf("%d wait, the pool says %d", waiting, n)
+	if n, bytes := w.hold.pool.Held(), w.hold.pool.Bytes(); n != waiting || bytes != int64(10*waiting) || w.hold.bytes != 10*waiting {
+		return fmt.Errorf("%d wait, the pool says %d with %d bytes, the line %d", waiting, n, bytes, w.hold.bytes)
 	}
 	return nil
 }
@@ -197,6 +265,9 @@ func (c cast) explore(t *testing.T) (states, ends int) {
 		w := c.world()
 		for _, s := range schedule {
 			w.do(w.actors[s.actor], s.move)
+		}
+		if w.broken != nil {
+			t.Fatalf("%+v: %v\nschedule %v", c, w.broken, schedule)
 		}
 		if print := w.fingerprint(); seen[print] {
 			continue
@@ -227,13 +298,23 @@ func TestEveryInterleaving(t *testing.T) {
 		{slots: 1, callers: 3, limit: 10},
 		{slots: 2, callers: 3, limit: 10},
 		{arrive: []int{1}, callers: 3, limit: 10},
-		{arrive: []int{5}, callers: 3, limit: 10}, // five slots for one waiter
+		{arrive: []int{5}, streams: 3, limit: 10}, // five slots for one waiter
+		{arrive: []int{5}, streams: 2, quitters: 1, limit: 10},
+		{arrive: []int{2}, streams: 1, high: 1, quitters: 1, limit: 10},
 		{arrive: []int{2}, callers: 2, quitters: 1, limit: 10},
-		{arrive: []int{1, 1}, callers: 2, quitters: 1, limit: 10},
-		{slots: 1, callers: 2, quitters: 2, limit: 10},
+		{arrive: []int{1, 1}, callers: 2, limit: 10},
+		{slots: 1, callers: 1, quitters: 2, limit: 10},
 		{slots: 1, callers: 3, limit: 1},
 		{slots: 1, callers: 2, quitters: 1, limit: 2},
 		{arrive: []int{1}, quitters: 3, limit: 2},
+		{slots: 1, callers: 2, high: 1, limit: 10},
+		{slots: 1, callers: 1, high: 2, limit: 10},
+		{arrive: []int{1}, callers: 1, quitters: 1, high: 1, limit: 10},
+		{arrive: []int{2}, callers: 1, quitters: 1, high: 1, limit: 3},
+		{slots: 1, callers: 2, unlucky: 1, limit: 10},
+		{slots: 1, callers: 1, unlucky: 2, limit: 1},
+		{slots: 2, callers: 1, unlucky: 2, limit: 10},
+		{arrive: []int{1}, unlucky: 1, high: 1, limit: 10},
 	} {
 		states, ends := c.explore(t)
 		t.Logf("%+v: %d states, %d ends", c, states, ends)

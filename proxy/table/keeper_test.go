@@ -254,7 +254,7 @@ func TestFunctionThatLeavesAnswersItsLine(t *testing.T) {
 		hold := k.function("f").Hold
 		var w coldstart.Waiter
 		p := make(parker, 1)
-		if err := hold.Join(&w, p, time.Now()); err != nil {
+		if err := hold.Join(&w, p, coldstart.Claim{Now: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		k.propose(t, "functions: { g: {} }\n")
@@ -341,7 +341,7 @@ func TestReloadLeavesAloneWhatIsTheSame(t *testing.T) {
 		closed := &coldstart.NoStart{Reason: errors.New("no"), Retry: time.Hour}
 		shut := func() bool {
 			var w coldstart.Waiter
-			err := k.function("f").Hold.Join(&w, make(parker, 1), time.Now())
+			err := k.function("f").Hold.Join(&w, make(parker, 1), coldstart.Claim{Now: time.Now()})
 			if err == nil {
 				w.Leave()
 			}
