@@ -15,14 +15,26 @@ import (
 func TestSlotsAsTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var s Slots
-		limit, used, shut := 0, 0, false
+		limit, window, used, shut := 0, 0, 0, false
+		widen := func(n int) {
+			if window > 0 {
+				window += n
+			}
+			if window >= lastWindow {
+				window = 0
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"limit": func(t *rapid.T) {
-				limit = rapid.IntRange(0, 4).Draw(t, "limit")
-				s.SetLimit(limit)
+				n := rapid.IntRange(0, 4).Draw(t, "limit")
+				s.SetLimit(n)
+				limit = n
+				if n > 0 {
+					window = 0
+				}
 			},
 			"take": func(t *rapid.T) {
-				want := !shut && (limit == 0 || used < limit)
+				want := !shut && (limit+window == 0 || used < limit+window)
 				if got := s.Take(); got != want {
 					t.Fatalf("took %v, want %v", got, want)
 				}
@@ -43,13 +55,37 @@ func TestSlotsAsTheModel(t *testing.T) {
 				shut = shut || used == 0
 			},
 			"open": func(*rapid.T) { s.Open(); shut = false },
+			"slowly": func(*rapid.T) {
+				s.StartSlowly()
+				if limit == 0 && window == 0 {
+					window = firstWindow
+				}
+			},
+			"answered": func(t *rapid.T) {
+				if got := s.Answered(); got != (window > 0) {
+					t.Fatalf("wider %v with a window of %d", got, window)
+				}
+				widen(1)
+			},
+			"time passes": func(t *rapid.T) {
+				if got := s.Widen(); got != (window > 0) {
+					t.Fatalf("wider %v with a window of %d", got, window)
+				}
+				widen(window)
+			},
+			"failed": func(*rapid.T) {
+				s.Failed()
+				if window > 0 {
+					window = max(window/2, 1)
+				}
+			},
 			"": func(t *rapid.T) {
 				want := -1
 				switch {
 				case shut:
 					want = 0
-				case limit > 0:
-					want = max(limit-used, 0)
+				case limit+window > 0:
+					want = max(limit+window-used, 0)
 				}
 				if s.InFlight() != used || s.Free() != want {
 					t.Fatalf("%d in flight and %d free, want %d and %d", s.InFlight(), s.Free(), used, want)

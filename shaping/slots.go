@@ -5,9 +5,19 @@ import "sync/atomic"
 // Slots are the rights to have a call in flight at one endpoint. The zero
 // value has no limit. All methods may be called from any goroutine.
 type Slots struct {
-	limit atomic.Int64 // 0: none
+	limit atomic.Int64 // 0: none; negative: a window, which opens with time
 	used  atomic.Int64 // closed while negative
 }
+
+// A window lets an endpoint that has just come, and that nobody has set a limit
+// to, get warm: 8 calls at once at first, one more for every answer, which is
+// twice as many for each round, and no limit from 256 on. An error halves it.
+// A thousand held calls thrown at an instance in its first millisecond are what
+// other gateways' 502s are made of.
+const (
+	firstWindow = 8
+	lastWindow  = 256
+)
 
 // closed is what used falls to when the slots close: so far down that no
 // number of takers lifts it above zero.
@@ -15,12 +25,63 @@ const closed = -1 << 40
 
 // SetLimit changes how many calls may be in flight; 0 is no limit. Calls in
 // flight stay.
-func (s *Slots) SetLimit(n int) { s.limit.Store(int64(n)) }
+func (s *Slots) SetLimit(n int) {
+	for {
+		limit := s.limit.Load()
+		if n == 0 && limit < 0 || s.limit.CompareAndSwap(limit, int64(n)) {
+			return // a window stays one
+		}
+	}
+}
+
+// StartSlowly puts a window in the place of no limit.
+func (s *Slots) StartSlowly() { s.limit.CompareAndSwap(0, -firstWindow) }
+
+// Opening tells whether there is a window. It costs one atomic load.
+func (s *Slots) Opening() bool { return s.limit.Load() < 0 }
+
+// Answered widens the window by one, if there is one: an answer has come. It
+// tells whether one more call may go than before; then one may be woken.
+func (s *Slots) Answered() bool {
+	return s.Opening() && s.resize(func(window int64) int64 { return window + 1 })
+}
+
+// Failed halves the window, if there is one.
+func (s *Slots) Failed() {
+	if s.Opening() {
+		s.resize(func(window int64) int64 { return max(window/2, 1) })
+	}
+}
+
+// Widen doubles the window, if there is one: time has passed. An endpoint that
+// takes long for each answer is not kept at eight calls for that.
+func (s *Slots) Widen() bool {
+	return s.Opening() && s.resize(func(window int64) int64 { return 2 * window })
+}
+
+func (s *Slots) resize(next func(window int64) int64) bool {
+	for {
+		limit := s.limit.Load()
+		if limit >= 0 {
+			return false
+		}
+		to := -next(-limit)
+		if to <= -lastWindow {
+			to = 0 // open for good
+		}
+		if s.limit.CompareAndSwap(limit, to) {
+			return to == 0 || to < limit
+		}
+	}
+}
+
+// bound is how many calls a limit means.
+func bound(limit int64) int64 { return max(limit, -limit) }
 
 // Take takes a slot, if one is free.
 func (s *Slots) Take() bool {
 	for {
-		used, limit := s.used.Load(), s.limit.Load()
+		used, limit := s.used.Load(), bound(s.limit.Load())
 		if used < 0 || limit > 0 && used >= limit {
 			return false
 		}
@@ -42,7 +103,7 @@ func (s *Slots) InFlight() int { return int(max(s.used.Load(), 0)) }
 
 // Free tells how many more calls could be taken now; -1 is without limit.
 func (s *Slots) Free() int {
-	used, limit := s.used.Load(), s.limit.Load()
+	used, limit := s.used.Load(), bound(s.limit.Load())
 	switch {
 	case used < 0:
 		return 0
