@@ -80,7 +80,7 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 // scene is what there is to see of the gateway now.
 func (g *gateway) scene() telemetry.Scene {
 	scene := telemetry.Scene{
-		Table: g.keeper.Table(), InFlight: g.proxy.InFlight(), Version: version, Revision: revision,
+		Table: g.keeper.Table(), InFlight: g.proxy.InFlight(), HeldBytes: g.keeper.Pool().Bytes(), Version: version, Revision: revision,
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -23,6 +23,7 @@ func (c *checker) check() {
 	c.listeners(top.key("listeners"))
 	c.admin(top.key("admin").key("address"))
 	c.timeouts(top.key("defaults").key("timeouts"), c.cfg.Defaults.Timeouts, Timeouts{-1, -1, -1, -1})
+	c.fieldName(top.key("defaults").key("deadline").key("header"), c.cfg.Defaults.Deadline.Header)
 	for _, name := range sortedKeys(c.cfg.Functions) {
 		c.function(top.key("functions").entry(name), c.cfg.Functions[name])
 	}

@@ -17,6 +17,9 @@ func (c *checker) function(p *path, fn Function) {
 	c.endpoints(p.key("endpoints"), fn.Endpoints)
 	c.trailers(p.key("trailers"), fn.Trailers)
 	c.timeouts(p.key("timeouts"), fn.Timeouts, c.cfg.Defaults.Timeouts)
+	if fn.Deadline.Header != c.cfg.Defaults.Deadline.Header {
+		c.fieldName(p.key("deadline").key("header"), fn.Deadline.Header)
+	}
 	c.coldStart(p.key("cold_start"), fn.ColdStart)
 	c.scaler(p, fn)
 	if fn.Process != nil {
@@ -73,6 +76,16 @@ func (c *checker) coldStart(p *path, cs ColdStart) {
 			c.fail(at.key("path"), "say path: /idle", "is not a path: %q", check.Path)
 		}
 		c.positive(at.key("timeout"), check.Timeout)
+	}
+}
+
+// validField is a token of RFC 9110 section 5.6.2, short enough to be a field's
+// name.
+var validField = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")
+
+func (c *checker) fieldName(p *path, name string) {
+	if !validField.MatchString(name) {
+		c.fail(p, "say header: x-request-timeout-ms", "is not the name of a field: %q", name)
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -40,6 +41,7 @@ func complete(cfg *Config, d *document, base string) {
 			return func(key string) bool { return d.given[at.key(block).key(key).String()] }
 		}
 		inherit(&fn.Timeouts, &cfg.Defaults.Timeouts, given("timeouts"))
+		inherit(&fn.Deadline, &cfg.Defaults.Deadline, given("deadline"))
 		if !d.given[at.key("cold_start").key("min_up").String()] {
 			fn.ColdStart.MinUp = minUp(fn.ColdStart.IdleAfter)
 		}
@@ -58,6 +60,9 @@ func complete(cfg *Config, d *document, base string) {
 		cfg.Functions[name] = fn
 	}
 	for i := range cfg.Routes {
+		if r := &cfg.Routes[i]; r.Priority == "" {
+			r.Priority = cmp.Or(cfg.Functions[r.Function].Priority, "normal")
+		}
 		for j, host := range cfg.Routes[i].Hosts {
 			cfg.Routes[i].Hosts[j] = strings.ToLower(host)
 		}

@@ -86,6 +86,24 @@ type Admin struct {
 // Defaults of every function.
 type Defaults struct {
 	Timeouts Timeouts `yaml:"timeouts"`
+	// Deadline says how far the callers' own deadlines count.
+	Deadline Deadline `yaml:"deadline"`
+}
+
+// A Deadline is the time that a caller gives its call. It can only shorten what
+// timeouts.request allows. Beyond it 504.
+type Deadline struct {
+	// Header in which a caller says it, in milliseconds. Understood besides:
+	// x-envoy-upstream-rq-timeout-ms, x-envoy-expected-rq-timeout-ms, and
+	// grpc-timeout with its units.
+	Header string `yaml:"header" default:"x-request-timeout-ms"`
+	// Max is the most that is believed; more counts as this much. 0 is no
+	// bound.
+	Max time.Duration `yaml:"max" default:"0s"`
+	// Propagate tells the endpoint, in X-Request-Timeout-Ms, how much time is
+	// left when the call is sent, so that it can give up when nobody waits any
+	// more.
+	Propagate bool `yaml:"propagate" default:"true"`
 }
 
 // Timeouts are lengths of time; each becomes a deadline when it meets a call.
@@ -121,6 +139,14 @@ type Function struct {
 	// directions, to a client only if it said TE: trailers. All others are
 	// dropped: whoever merges them into the head would believe them.
 	Trailers []string `yaml:"trailers"`
+	// Deadline of this function's callers; what is not given comes from
+	// Config.Defaults.
+	Deadline Deadline `yaml:"deadline"`
+	// Priority of its calls in line: those of a higher one are let go first,
+	// though never more than eight before the one that waits longest. A trusted
+	// proxy can say another for a call with the field Priority: high, normal,
+	// low, or an urgency of RFC 9218.
+	Priority string `yaml:"priority" default:"normal" enum:"high,normal,low"`
 	// Concurrency bounds what the function as a whole takes at once.
 	Concurrency Concurrency `yaml:"concurrency"`
 	// ColdStart says how the function is raised from nothing and put back.
@@ -189,6 +215,12 @@ type ColdStart struct {
 	// PreStopCheck asks instances whether they are done before they are
 	// stopped.
 	PreStopCheck *PreStopCheck `yaml:"pre_stop_check"`
+	// ColdHeader tells clients in X-Weir-Cold whether the call was held or an
+	// instance was there: held, hit.
+	ColdHeader bool `yaml:"cold_header" default:"true"`
+	// ServerTiming tells clients in Server-Timing how long the call was held
+	// and how long the start took. Off, because it shows what is behind weir.
+	ServerTiming bool `yaml:"server_timing" default:"false"`
 }
 
 // A PreStopCheck is a GET to every instance of an idle function, once no call
@@ -209,6 +241,10 @@ type ColdStartLimits struct {
 	// function may hold no more than are still free, or 16: alone half of them,
 	// two a third each. So a flood for one never keeps the others out.
 	MaxPending int `yaml:"max_pending" default:"10000"`
+	// MaxBytes is how much memory the heads, and what has come of the bodies, of
+	// held calls may take. The rest of a body stays with its client. 10,000
+	// calls with usual heads take 40 MiB.
+	MaxBytes Size `yaml:"max_bytes" default:"256MiB"`
 	// MaxStarting is how many instances may be starting at once, over all
 	// functions: with more, each takes so long that nobody waits for it. 32 that
 	// need 100 ms of a processor each take 1.6 s on two. Those that nobody waits
@@ -249,6 +285,8 @@ type Route struct {
 	PathPrefix string `yaml:"path_prefix" default:"/"`
 	// Function it leads to.
 	Function string `yaml:"function"`
+	// Priority of calls that come this way; without it the function's.
+	Priority string `yaml:"priority" enum:"high,normal,low"`
 	// RawPath forwards the path as the client wrote it. It is matched in
 	// normal form all the same, so an endpoint that reads the raw form in
 	// another way can be led out of path_prefix: it has to look for itself.

@@ -10,7 +10,7 @@ func notYet(pattern string) bool {
 
 		"listeners[].tls", "listeners[].timeouts", "listeners[].limits.connections_per_client",
 
-		"defaults.deadline", "defaults.timeouts.per_try",
+		"defaults.timeouts.per_try",
 
 		"functions.*.service", "functions.*.load_balancing", "functions.*.geography", "functions.*.regions",
 		"functions.*.retries", "functions.*.circuit_breaker", "functions.*.outlier_detection",

@@ -7,7 +7,7 @@ import (
 )
 
 // maxAdded is how many fields weir adds to a request at most.
-const maxAdded = 8
+const maxAdded = 10
 
 // maxHops is how often a call may pass a weir before it counts as a loop.
 const maxHops = 8
@@ -55,6 +55,8 @@ func (c *Call) dropFields() (hops int) {
 		case message.Forwarded, message.XForwarded, message.XRealIP, message.XClientIP, message.XClusterClientIP,
 			message.TrueClientIP, message.XOriginalURL, message.XRewriteURL:
 			f.Drop = !c.Client.Trusted
+		case message.XRequestTimeout, message.XEnvoyUpstreamTimeout, message.XEnvoyExpectedTimeout, message.GrpcTimeout:
+			c.timed = true // heed looks at it
 		case message.Via:
 			hops += countHops(f.Value)
 		}

@@ -26,6 +26,13 @@ type Call struct {
 	err      error
 	fault    *fault // why it ended, if not well
 
+	to       *table.Route
+	timed    bool // the client has said how much time it gives,
+	own      bool // that is less than the function's,
+	grpc     bool // and it was said in grpc-timeout
+	budget   int  // 1 + where in Request.Added it is told to the endpoint; 0 is nowhere
+	prefers  int  // 1 + the seconds that the client prefers to be held at most; 0 is nothing
+	returned int  // how often an endpoint did not take it
 	waiter   coldstart.Waiter
 	cold     bool          // it stood in line while no instance was up
 	joined   bool          // and was not the one that caused the start

@@ -22,10 +22,13 @@ import (
 // exported are the errors that a call can meet, by package; a new one in
 // shaping or coldstart that is not here fails TestEveryErrorHasAnAnswer.
 var exported = map[string]error{
-	"coldstart.ErrLineFull": coldstart.ErrLineFull,
-	"coldstart.ErrNoStart":  &coldstart.NoStart{Reason: errors.New("x")},
-	"coldstart.ErrMaxWait":  coldstart.ErrMaxWait,
-	"coldstart.ErrGone":     coldstart.ErrGone,
+	"coldstart.ErrLineFull":  coldstart.ErrLineFull,
+	"coldstart.ErrPoolFull":  coldstart.ErrPoolFull,
+	"coldstart.ErrBytesFull": coldstart.ErrBytesFull,
+	"coldstart.ErrShare":     coldstart.ErrShare,
+	"coldstart.ErrNoStart":   &coldstart.NoStart{Reason: errors.New("x")},
+	"coldstart.ErrMaxWait":   coldstart.ErrMaxWait,
+	"coldstart.ErrGone":      coldstart.ErrGone,
 	// The reason of a NoStart, never an error of its own.
 	"coldstart.ErrStartTimeout": &coldstart.NoStart{Reason: coldstart.ErrStartTimeout},
 	"shaping.ErrShed":           shaping.ErrShed,
@@ -90,16 +93,13 @@ func TestProblems(t *testing.T) {
 		}
 		c := &Call{table: tab, fn: fn, fault: f, err: f.err}
 		copy(c.id[:], "01234567-89ab-7def-8123-456789abcdef")
-		retry := 0
-		if f.wait {
-			retry = c.retryAfter()
-		}
+		retry := c.retryAfter()
 		var got struct {
 			Type, Title, Detail, Instance, Cause, Function, Region string
 			Status                                                 int
 			RetryAfter                                             *int `json:"retry_after"`
 		}
-		if err := json.Unmarshal(c.problem(retry), &got); err != nil {
+		if err := json.Unmarshal(c.appendProblem(nil, retry), &got); err != nil {
 			t.Fatalf("%s: %v", f.slug, err)
 		}
 		if got.Type != "urn:weir:problem:"+f.slug || got.Status != f.status || got.Title == "" || got.Detail == "" ||
@@ -180,7 +180,7 @@ func TestFaultsAreTold(t *testing.T) {
 			t.Errorf("cause %s is %s and %s", f.cause, before, class)
 		}
 		causes[f.cause] = class
-		if (f.status == 503) != f.wait {
+		if (f.status == 503 || f.status == 429 || f.slug == "deadline_expired") != f.wait {
 			t.Errorf("%s is %d, Retry-After: %v", f.slug, f.status, f.wait)
 		}
 	}

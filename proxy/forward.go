@@ -12,12 +12,18 @@ import (
 func (p *Proxy) forward(c *Call) error {
 	c.sent = c.since()
 	c.Sent = c.Started.Add(c.sent)
+	if c.fn.Deadline.Propagate {
+		c.tellBudget()
+	}
 	err := c.ep.Conns.Try(&c.Exchange)
 	c.results[resultOf(err)]++
 	if err == nil {
 		c.answer = c.since()
 		c.Received = c.Started.Add(c.answer)
 		c.ep.Outlier.Fared()
+		if c.ep.Link.Slots.Answered() {
+			c.fn.Hold.Wake(1)
+		}
 		c.tries++
 		return nil
 	}
@@ -28,6 +34,7 @@ func (p *Proxy) forward(c *Call) error {
 		c.tried[c.tries%maxTries] = nil
 	default:
 		c.ep.Outlier.Failed(c.Started.Add(c.since()))
+		c.ep.Link.Slots.Failed()
 	}
 	c.tries++
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -41,8 +48,12 @@ func (p *Proxy) again(c *Call, err error) bool {
 	switch faultOf(err).again {
 	case beforeSent:
 		// Where instances come and go, a refused connection is news of one
-		// that went: the call goes back in line, for as long as it may be held.
-		return !c.BodyTouched && (c.fn.Start != nil || c.tries < maxTries)
+		// that went: the call goes back to its place in line.
+		if c.fn.Start == nil || c.BodyTouched {
+			return !c.BodyTouched && c.tries < maxTries
+		}
+		c.returned++
+		return c.returned <= maxReturns
 	case unanswered:
 		return c.tries < maxTries && !c.BodyTouched && c.idempotent()
 	}

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -14,34 +13,54 @@ import (
 // and the registry.
 var titles = map[int]string{
 	400: "Bad Request", 404: "Not Found", 408: "Request Timeout", 413: "Content Too Large",
-	414: "URI Too Long", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+	414: "URI Too Long", 429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
 	501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 	505: "HTTP Version Not Supported", 508: "Loop Detected",
 }
 
+// names and values of a fault's answer that are always the same.
+var (
+	nameContentType  = message.Name(message.ContentType)
+	nameCacheControl = []byte("Cache-Control")
+	nameProxyStatus  = []byte("Proxy-Status")
+	nameRetryAfter   = message.Name(message.RetryAfter)
+
+	noStore     = []byte("no-store")
+	kindProblem = []byte("application/problem+json")
+	kindText    = []byte("text/plain; charset=utf-8")
+)
+
 // answerFault answers with the call's fault: problem+json (RFC 9457), or a
-// line of text for a client that wants no JSON.
+// line of text for a client that wants no JSON. All texts are made in the
+// call's scratch: turning away a flood allocates nothing.
 func (c *Call) answerFault() {
 	f := c.fault
-	retry := 0
-	if f.wait {
-		retry = c.retryAfter()
-	}
-	body, kind := c.problem(retry), "application/problem+json"
-	if !wantsJSON(message.Get(c.Request.Fields, message.Accept)) {
-		body, kind = []byte(titles[f.status]+": "+c.detail()+"\n"), "text/plain; charset=utf-8"
+	retry := c.retryAfter()
+	kind := kindProblem
+	var body []byte
+	if wantsJSON(message.Get(c.Request.Fields, message.Accept)) {
+		body = c.write(func(b []byte) []byte { return c.appendProblem(b, retry) })
+	} else {
+		kind = kindText
+		body = c.write(func(b []byte) []byte {
+			return append(append(append(append(b, titles[f.status]...), ": "...), c.detail()...), '\n')
+		})
 	}
 	r := &c.Response
 	*r = message.Response{
-		Status: f.status, Reason: []byte(titles[f.status]),
+		Status: f.status, Reason: c.write(func(b []byte) []byte { return append(b, titles[f.status]...) }),
 		Framing: message.Sized, Length: int64(len(body)), Fields: r.Fields[:0],
 	}
 	r.Fields = append(r.Fields,
-		field("Content-Type", kind),
-		field("Cache-Control", "no-store"),
-		field("Proxy-Status", "weir; error="+f.proxy))
+		message.Field{Name: nameContentType, Value: kind},
+		message.Field{Name: nameCacheControl, Value: noStore},
+		message.Field{Name: nameProxyStatus, Value: c.write(func(b []byte) []byte {
+			return append(append(b, "weir; error="...), f.proxy...)
+		})})
 	if retry > 0 {
-		r.Fields = append(r.Fields, field("Retry-After", strconv.Itoa(retry)))
+		r.Fields = append(r.Fields, message.Field{Name: nameRetryAfter, Value: c.write(func(b []byte) []byte {
+			return strconv.AppendInt(b, int64(retry), 10)
+		})})
 	}
 	r.Added = c.addedToResponse(false)
 	c.Request.Close = c.Request.Close || f.close
@@ -59,14 +78,16 @@ func (c *Call) answerFault() {
 	}
 }
 
-func field(name, value string) message.Field {
-	return message.Field{Name: []byte(name), Value: []byte(value)}
+// write makes a text in the call's scratch.
+func (c *Call) write(text func([]byte) []byte) []byte {
+	start := len(c.scratch)
+	c.scratch = text(c.scratch)
+	return c.scratch[start:]
 }
 
-// problem writes the body of RFC 9457.
-func (c *Call) problem(retry int) []byte {
+// appendProblem writes the body of RFC 9457.
+func (c *Call) appendProblem(b []byte, retry int) []byte {
 	f := c.fault
-	b := make([]byte, 0, 384)
 	b = append(b, `{"type":"urn:weir:problem:`...)
 	b = append(b, f.slug...)
 	b = append(b, `","title":"`...)
@@ -91,31 +112,21 @@ func (c *Call) problem(retry int) []byte {
 		b = append(b, `,"retry_after":`...)
 		b = strconv.AppendInt(b, int64(retry), 10)
 	}
-	return append(b, "}\n"...)
+	return append(c.appendReason(b), "}\n"...)
 }
 
 // detail is what the client is told. Of its own mistakes it is told which; of
 // what went on behind weir only the class, the rest is for the operator's log.
 func (c *Call) detail() string {
-	var own *message.Refusal
-	if errors.As(c.err, &own) {
+	if _, own := errors.AsType[*message.Refusal](c.err); own {
 		return c.err.Error()
 	}
 	return c.fault.detail
 }
 
-// retryAfter is how many seconds the client should wait: until the door opens
-// again, or as long as the function usually takes to start, and 1 at least.
-// Beyond 5 s up to a fifth more at random, or all come back at once.
-func (c *Call) retryAfter() int {
-	wait := time.Second
-	var verdict *coldstart.NoStart
-	switch {
-	case errors.As(c.err, &verdict):
-		wait = verdict.Retry
-	case c.fn.Start != nil:
-		wait = c.fn.Start.Status().ETA
-	}
+// wholeSeconds is a wait as Retry-After has it: 1 at least, and beyond 5 s up to
+// a fifth more at random, or all come back at once.
+func wholeSeconds(wait time.Duration) int {
 	if wait > 5*time.Second {
 		wait += time.Duration(rand.Int64N(int64(wait / 5)))
 	}

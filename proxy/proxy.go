@@ -71,7 +71,9 @@ func (p *Proxy) carry(c *Call) error {
 	if err := c.route(); err != nil { // first: every limit belongs to a function
 		return err
 	}
-	c.Deadline = c.Started.Add(c.fn.Timeouts.Request)
+	if err := c.heed(); err != nil { // before admit: who has no time left takes no room
+		return err
+	}
 	c.Idle = c.fn.Timeouts.StreamIdle
 	if err := p.admit(c); err != nil { // before take: turning a call away must cost nothing
 		return err

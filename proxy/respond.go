@@ -28,8 +28,8 @@ func (p *Proxy) respond(c *Call) {
 // relay passes the endpoint's response on, and flushes whenever the endpoint
 // pauses.
 func (p *Proxy) relay(c *Call) error {
-	c.dressResponse()
 	c.answered, c.relayed = true, true
+	c.dressResponse()
 	if err := c.Down.WriteHead(&c.Response); err != nil {
 		return err
 	}
@@ -140,6 +140,9 @@ func (c *Call) addedToResponse(dated bool) []message.Field {
 	c.Request.Added = added[:1] // where ID finds it
 	if !dated {                 // RFC 9110 section 6.6.1
 		added = append(added, message.Field{Name: message.Name(message.Date), Value: c.date()})
+	}
+	if c.prefers > 0 || c.fn.Start != nil {
+		added = c.addCold(added)
 	}
 	return added
 }

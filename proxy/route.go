@@ -27,7 +27,7 @@ func (c *Call) route() error {
 	if to == nil {
 		return errNoRoute
 	}
-	c.fn = to.Function
+	c.fn, c.to = to.Function, to
 	if to.RawPath && r.RawPath != nil {
 		r.Path = r.RawPath
 	}

@@ -17,6 +17,11 @@ var errNoRoom = errors.New("no endpoint with a free slot")
 // again without being woken: its endpoint may be back without news of it.
 const lookAgain = 100 * time.Millisecond
 
+// maxReturns is how often an endpoint may refuse a call that then goes back to
+// its place in line; it looks again after 0.1, 0.4 and 1.6 s. A platform that
+// says for longer that an instance is ready which is not has a fault to tell.
+const maxReturns = 3
+
 // take finds the call an endpoint and a slot on it, standing in the function's
 // line if there is no room.
 func (p *Proxy) take(c *Call) error {
@@ -32,9 +37,15 @@ func (p *Proxy) take(c *Call) error {
 // meanwhile.
 func (c *Call) wait() error {
 	began := c.since()
-	until, passed := c.patience(c.Started.Add(began))
+	now := c.Started.Add(began)
+	if c.hopeless(now) {
+		c.fn.Start.Need() // the next one may be in time
+		return errTooLate
+	}
+	until, passed := c.patience(now)
 	cold := c.fn.Start != nil && c.fn.Start.Status().State != "warm" // before Join, which may change it
-	if err := c.fn.Hold.Join(&c.waiter, c.Down, c.Started.Add(began)); err != nil {
+	claim := coldstart.Claim{Now: now, Priority: c.priority(), Bytes: c.Down.Memory(), Again: c.tries > 0}
+	if err := c.fn.Hold.Join(&c.waiter, c.Down, claim); err != nil {
 		return err
 	}
 	c.cold = c.cold || cold
@@ -57,7 +68,14 @@ func (c *Call) patience(now time.Time) (until time.Time, passed error) {
 	if most == 0 && c.fn.Start != nil {
 		most = c.fn.Start.Status().Patience
 	}
-	if most > 0 && now.Add(most-c.held).Before(until) {
+	limited := most > 0
+	if seconds, said := preferredWait(c.Request.Fields); said {
+		c.prefers = 1 + seconds
+		if preferred := time.Duration(seconds) * time.Second; !limited || preferred < most {
+			most, limited = preferred, true
+		}
+	}
+	if limited && now.Add(most-c.held).Before(until) {
 		until, passed = now.Add(most-c.held), coldstart.ErrMaxWait
 	}
 	return until, passed
@@ -73,7 +91,7 @@ func (c *Call) stand(until time.Time, passed error) error {
 			}
 		}
 		wake := until
-		if soon := time.Now().Add(lookAgain); c.tries > 0 && soon.Before(until) {
+		if soon := time.Now().Add(lookAgain << (2 * max(c.returned-1, 0))); c.tries > 0 && soon.Before(until) {
 			wake = soon
 		}
 		err := c.waiter.Wait(wake)

@@ -90,15 +90,3 @@ func outcome(c *proxy.Call) string {
 	}
 	return "served"
 }
-
-// rejection is why a call that never stood in line was not let in; empty if it
-// did not ask to be.
-func rejection(cause string) string {
-	switch cause {
-	case "CSQ":
-		return "line_full"
-	case "CSF":
-		return "no_start"
-	}
-	return ""
-}

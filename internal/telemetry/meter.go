@@ -144,7 +144,7 @@ func (s *series) count(c *proxy.Call) {
 	}
 	if held := c.Held(); held > 0 {
 		s.heldOf(outcome(c)).Update(held.Seconds())
-	} else if reason := rejection(cause); reason != "" {
+	} else if reason := c.TurnedAway(); reason != "" {
 		s.rejectedFor(reason).Inc()
 	}
 }

@@ -17,6 +17,7 @@ import (
 type Scene struct {
 	Table     *table.Table // nil before the first one stands
 	InFlight  int          // calls inside weir
+	HeldBytes int64        // memory of those that are held
 	Listeners []Listener
 	Version   string // of weir
 	Revision  string // that it was built from

@@ -144,6 +144,7 @@ func (c *client) Trailers() []message.Field       { return nil }
 func (c *client) WriteTrailers([]message.Field)   {}
 func (c *client) Continue() error                 { return nil }
 func (c *client) Switch()                         {}
+func (c *client) Memory() int                     { return 0 }
 func (c *client) CutBody()                        {}
 func (c *client) Interim(*message.Response) error { return nil }
 func (c *client) WriteHead(*message.Response) error {

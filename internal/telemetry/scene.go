@@ -12,6 +12,7 @@ import (
 // writeScene writes what is read from the living state.
 func (t *Telemetry) writeScene(p *page, scene Scene) {
 	p.gauge(scene.InFlight, "weir_http_requests_in_flight")
+	p.gauge(int(scene.HeldBytes), "weir_held_bytes")
 	for _, l := range scene.Listeners {
 		p.gauge(l.Open, "weir_open_connections", "listener", l.Name)
 	}

@@ -36,6 +36,10 @@ func (c *conn) Wait(until time.Time) error {
 	return message.ErrClientGone
 }
 
+// Memory is what a call that waits keeps: the buffers that its head and what
+// has come of its body lie in.
+func (c *conn) Memory() int { return cap(c.buf) + cap(c.pinned) + cap(c.call.Request.Scratch) }
+
 // Wake ends Wait.
 func (c *conn) Wake() {
 	c.woken.Store(true)

@@ -13,10 +13,13 @@ const (
 	Date
 	Expect
 	Forwarded
+	GrpcTimeout
 	Host
 	IdempotencyKey
 	KeepAlive
 	MaxForwards
+	Prefer
+	Priority
 	Proxy
 	ProxyAuthenticate
 	ProxyAuthorization
@@ -31,6 +34,8 @@ const (
 	Via
 	XClientIP
 	XClusterClientIP
+	XEnvoyExpectedTimeout
+	XEnvoyUpstreamTimeout
 	XForwardedFor
 	XForwardedHost
 	XForwardedPort
@@ -38,6 +43,7 @@ const (
 	XOriginalURL
 	XRealIP
 	XRequestID
+	XRequestTimeout
 	XRewriteURL
 	numIDs
 )
@@ -47,39 +53,45 @@ const XForwarded = numIDs
 
 // names as weir writes them, by ID.
 var names = [numIDs][]byte{
-	Accept:             []byte("Accept"),
-	Connection:         []byte("Connection"),
-	ContentLength:      []byte("Content-Length"),
-	ContentType:        []byte("Content-Type"),
-	Date:               []byte("Date"),
-	Expect:             []byte("Expect"),
-	Forwarded:          []byte("Forwarded"),
-	Host:               []byte("Host"),
-	IdempotencyKey:     []byte("Idempotency-Key"),
-	KeepAlive:          []byte("Keep-Alive"),
-	MaxForwards:        []byte("Max-Forwards"),
-	Proxy:              []byte("Proxy"),
-	ProxyAuthenticate:  []byte("Proxy-Authenticate"),
-	ProxyAuthorization: []byte("Proxy-Authorization"),
-	ProxyConnection:    []byte("Proxy-Connection"),
-	RetryAfter:         []byte("Retry-After"),
-	TE:                 []byte("TE"),
-	Trailer:            []byte("Trailer"),
-	TransferEncoding:   []byte("Transfer-Encoding"),
-	TrueClientIP:       []byte("True-Client-Ip"),
-	Upgrade:            []byte("Upgrade"),
-	UserAgent:          []byte("User-Agent"),
-	Via:                []byte("Via"),
-	XClientIP:          []byte("X-Client-Ip"),
-	XClusterClientIP:   []byte("X-Cluster-Client-Ip"),
-	XForwardedFor:      []byte("X-Forwarded-For"),
-	XForwardedHost:     []byte("X-Forwarded-Host"),
-	XForwardedPort:     []byte("X-Forwarded-Port"),
-	XForwardedProto:    []byte("X-Forwarded-Proto"),
-	XOriginalURL:       []byte("X-Original-Url"),
-	XRealIP:            []byte("X-Real-Ip"),
-	XRequestID:         []byte("X-Request-Id"),
-	XRewriteURL:        []byte("X-Rewrite-Url"),
+	Accept:                []byte("Accept"),
+	Connection:            []byte("Connection"),
+	ContentLength:         []byte("Content-Length"),
+	ContentType:           []byte("Content-Type"),
+	Date:                  []byte("Date"),
+	Expect:                []byte("Expect"),
+	Forwarded:             []byte("Forwarded"),
+	GrpcTimeout:           []byte("Grpc-Timeout"),
+	Host:                  []byte("Host"),
+	IdempotencyKey:        []byte("Idempotency-Key"),
+	KeepAlive:             []byte("Keep-Alive"),
+	MaxForwards:           []byte("Max-Forwards"),
+	Prefer:                []byte("Prefer"),
+	Priority:              []byte("Priority"),
+	Proxy:                 []byte("Proxy"),
+	ProxyAuthenticate:     []byte("Proxy-Authenticate"),
+	ProxyAuthorization:    []byte("Proxy-Authorization"),
+	ProxyConnection:       []byte("Proxy-Connection"),
+	RetryAfter:            []byte("Retry-After"),
+	TE:                    []byte("TE"),
+	Trailer:               []byte("Trailer"),
+	TransferEncoding:      []byte("Transfer-Encoding"),
+	TrueClientIP:          []byte("True-Client-Ip"),
+	Upgrade:               []byte("Upgrade"),
+	UserAgent:             []byte("User-Agent"),
+	Via:                   []byte("Via"),
+	XClientIP:             []byte("X-Client-Ip"),
+	XClusterClientIP:      []byte("X-Cluster-Client-Ip"),
+	XEnvoyExpectedTimeout: []byte("X-Envoy-Expected-Rq-Timeout-Ms"),
+	XEnvoyUpstreamTimeout: []byte("X-Envoy-Upstream-Rq-Timeout-Ms"),
+	XForwardedFor:         []byte("X-Forwarded-For"),
+	XForwardedHost:        []byte("X-Forwarded-Host"),
+	XForwardedPort:        []byte("X-Forwarded-Port"),
+	XForwardedProto:       []byte("X-Forwarded-Proto"),
+	XOriginalURL:          []byte("X-Original-Url"),
+	XRealIP:               []byte("X-Real-Ip"),
+	XRequestID:            []byte("X-Request-Id"),
+	XRequestTimeout:       []byte("X-Request-Timeout-Ms"),
+	XRewriteURL:           []byte("X-Rewrite-Url"),
 }
 
 // Name returns the name of a known field as weir writes it.
@@ -87,7 +99,7 @@ func Name(id ID) []byte { return names[id] }
 
 // candidates are the IDs of names by their length and first letter, so that a
 // name is compared with two others at most.
-var candidates = func() (c [20][26][2]ID) {
+var candidates = func() (c [32][26][2]ID) {
 	for id := Accept; id < numIDs; id++ {
 		name := names[id]
 		slot := &c[len(name)][name[0]|0x20-'a']

@@ -144,6 +144,10 @@ type Downstream interface {
 	// not whole.
 	Abort()
 
+	// Memory tells how many bytes of memory the head of the request, and what
+	// has come of its body, take while nobody reads.
+	Memory() int
+
 	// Wait parks the call until Wake (nil), the moment until
 	// (os.ErrDeadlineExceeded), or the client's leaving (ErrClientGone). A
 	// Wake that came before Wait counts.

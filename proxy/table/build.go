@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/proxy/message"
 )
 
 // build makes the table for a configuration and carries over the State of the
@@ -30,7 +31,10 @@ func (k *Keeper) build(prev *Table, cfg *config.Config) *Table {
 			t.Refused = append(t.Refused, Refusal{"function " + name, err.Error()})
 			continue
 		}
-		t.Functions[name] = &Function{Function: fn, State: state}
+		t.Functions[name] = &Function{
+			Function: fn, State: state,
+			OwnDeadline: message.Lookup([]byte(fn.Deadline.Header)) == message.Other,
+		}
 	}
 	for _, route := range cfg.Routes {
 		switch {

@@ -145,6 +145,7 @@ func (k *Keeper) adopt(ctx context.Context, cfg *config.Config) {
 // published.
 func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 	k.pool.SetLimit(next.Config.ColdStart.MaxPending)
+	k.pool.SetMaxBytes(int64(next.Config.ColdStart.MaxBytes))
 	k.activator.SetMaxStarting(next.Config.ColdStart.MaxStarting)
 	for name, fn := range next.Functions {
 		fn.Gate.SetLimit(fn.Concurrency.MaxRequests)

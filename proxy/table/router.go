@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strings"
 
+	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
 )
 
@@ -41,7 +42,7 @@ func buildRouter(routes []config.Route, functions map[string]*Function) router {
 		if fn == nil || depth(route.PathPrefix) > maxDepth {
 			continue // build has refused it
 		}
-		to := &Route{fn, route.RawPath, route.EncodedSlash}
+		to := &Route{fn, route.RawPath, route.EncodedSlash, priorityOf(route.Priority)}
 		if len(route.Hosts) == 0 {
 			r.any.add(route.PathPrefix, to)
 		}
@@ -50,6 +51,17 @@ func buildRouter(routes []config.Route, functions map[string]*Function) router {
 		}
 	}
 	return r
+}
+
+// priorityOf is what the configuration calls so.
+func priorityOf(name string) coldstart.Priority {
+	switch name {
+	case "high":
+		return coldstart.High
+	case "low":
+		return coldstart.Low
+	}
+	return coldstart.Normal
 }
 
 // host returns the prefixes of a host, made if need be.

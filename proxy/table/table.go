@@ -31,7 +31,10 @@ type Refusal struct {
 // endpoints behind it.
 type Function struct {
 	config.Function // policy: frozen with the table
-	*State          // life: carried from table to table
+	// OwnDeadline is set if clients say their deadline in a field that weir has
+	// to look for by name.
+	OwnDeadline bool
+	*State      // life: carried from table to table
 }
 
 // State is the part of a function that lives on when its policy changes.
@@ -115,6 +118,7 @@ type Route struct {
 	*Function
 	RawPath      bool
 	EncodedSlash string
+	Priority     coldstart.Priority
 }
 
 // Match finds the route for a host, in lower case, and a normalized path; nil

@@ -95,6 +95,9 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 		if link == nil {
 			link = &Link{Conns: k.newTransport(reported.Addr)}
 			w.links[reported.ID] = link
+			if w.fn.Start != nil && reported.Slots == 0 {
+				link.Slots.StartSlowly()
+			}
 		}
 		link.Slots.SetLimit(reported.Slots)
 		link.Conns.Configure(w.fn.Timeouts)
@@ -150,9 +153,11 @@ func (w *watch) letGo(here map[string]bool) {
 	}
 }
 
-// sweep lets links go whose last call has ended since they left.
+// sweep lets links go whose last call has ended since they left, and opens the
+// windows of fresh ones wider.
 func (k *Keeper) sweep() {
 	for _, w := range k.watches {
+		w.widen()
 		if len(w.links) == len(w.reported) {
 			continue
 		}
@@ -161,6 +166,16 @@ func (k *Keeper) sweep() {
 			here[ep.ID] = true
 		}
 		w.letGo(here)
+	}
+}
+
+func (w *watch) widen() {
+	wider := false
+	for _, link := range w.links {
+		wider = link.Slots.Widen() || wider
+	}
+	if wider {
+		w.fn.wake()
 	}
 }
 

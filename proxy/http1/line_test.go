@@ -1,0 +1,472 @@
+package http1_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/discovery"
+)
+
+// What a caller may say about being held, and what it is told.
+
+// learned starts a function once, so that it is known to take a while, and
+// puts it back.
+func (g *gateway) learned(t *testing.T, s *stage, boot time.Duration) {
+	t.Helper()
+	c := g.dial()
+	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	g.held(1)
+	time.Sleep(boot)
+	s.raise(t, 0, echo)
+	c.want("GET", 200)
+	s.set() // it has gone by itself
+	g.inState("cold")
+}
+
+func (g *gateway) inState(want string) {
+	g.t.Helper()
+	start := g.keeper.Table().Functions["f"].Start
+	for began := time.Now(); start.Status().State != want; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			g.t.Fatalf("the function is %s, want %s", start.Status().State, want)
+		}
+	}
+}
+
+// problem reads an answer that must be a fault's.
+func (c *client) problem(status int) (r *http.Response, p map[string]any) {
+	c.t.Helper()
+	r, body, err := c.answer("GET")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if r.StatusCode != status {
+		c.t.Fatalf("status %d, want %d: %s", r.StatusCode, status, body)
+	}
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		c.t.Fatalf("%v: %s", err, body)
+	}
+	return r, p
+}
+
+func TestPreferWaitCapsTheHold(t *testing.T) {
+	g, s := cold(t, "")
+	c := g.dial()
+	began := time.Now()
+	c.send("GET / HTTP/1.1\r\nHost: h\r\nPrefer: wait=1\r\n\r\n")
+	r, p := c.problem(503)
+	if took := time.Since(began); took < time.Second || took > 8*time.Second {
+		t.Errorf("held for %v", took)
+	}
+	if r.Header.Get("Preference-Applied") != "wait=1" || r.Header.Get("X-Weir-Cold") != "held" || r.Header.Get("Retry-After") == "" ||
+		r.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", r.Header)
+	}
+	if p["cause"] != "CST" || p["reason"] != "hold_deadline" || p["phase"] != "boot" || p["held"] != 0. {
+		t.Errorf("%v", p)
+	}
+	c.send("GET / HTTP/1.1\r\nHost: h\r\nPrefer: wait=100\r\n\r\n")
+	g.held(1)
+	s.raise(t, 0, echo)
+	answer, _, err := c.answer("GET")
+	if err != nil || answer.StatusCode != 200 || answer.Header.Get("Preference-Applied") != "wait=100" || answer.Header.Get("X-Weir-Cold") != "held" {
+		t.Errorf("%v %v", answer, err)
+	}
+	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	if answer, _, err = c.answer("GET"); err != nil || answer.Header.Get("X-Weir-Cold") != "hit" || answer.Header.Get("Server-Timing") != "" {
+		t.Errorf("%v %v", answer, err)
+	}
+}
+
+func TestServerTiming(t *testing.T) {
+	g, s := cold(t, ", server_timing: true, cold_header: false")
+	c := g.dial()
+	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	g.held(1)
+	time.Sleep(20 * time.Millisecond)
+	s.raise(t, 0, echo)
+	r, _, err := c.answer("GET")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hold, start float64
+	if n, _ := fmt.Sscanf(r.Header.Get("Server-Timing"), "hold;dur=%g, start;dur=%g", &hold, &start); n < 1 || hold < 20 {
+		t.Errorf("Server-Timing: %s", r.Header.Get("Server-Timing"))
+	}
+	if r.Header.Get("X-Weir-Cold") != "" {
+		t.Error("X-Weir-Cold is switched off, and there")
+	}
+}
+
+func TestCallersDeadline(t *testing.T) {
+	f := func(name, field string, status int, cause string) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			g, s := cold(t, "")
+			g.learned(t, s, 300*time.Millisecond)
+			c := g.dial()
+			before := s.ups.Load()
+			c.send("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n\r\n")
+			if status == 200 {
+				g.held(1)
+				s.raise(t, 0, echo)
+				c.want("GET", 200)
+				return
+			}
+			r, p := c.problem(status)
+			if p["cause"] != cause || r.Header.Get("Retry-After") == "" {
+				t.Errorf("%v %v", p, r.Header)
+			}
+			if strings.HasSuffix(field, " 0") {
+				return // it was late already
+			}
+			for began := time.Now(); s.ups.Load() == before; time.Sleep(time.Millisecond) {
+				if time.Since(began) > 10*time.Second {
+					t.Fatal("the start was not triggered")
+				}
+			}
+		})
+	}
+	f("cannot be met", "X-Request-Timeout-Ms: 100", 504, "DTX")
+	f("as Envoy says it", "x-envoy-upstream-rq-timeout-ms: 100", 504, "DTX")
+	f("as gRPC says it", "grpc-timeout: 100m", 504, "DTX")
+	f("is over", "X-Request-Timeout-Ms: 0", 504, "DTX")
+	f("can be met", "X-Request-Timeout-Ms: 9000", 200, "")
+	f("cannot be read", "X-Request-Timeout-Ms: soon", 200, "")
+}
+
+func TestCallersDeadlineInLine(t *testing.T) {
+	g, _ := cold(t, "") // nothing is known of its starts
+	c := g.dial()
+	c.send("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Timeout-Ms: 50\r\n\r\n")
+	r, p := c.problem(504)
+	if p["cause"] != "UT" || p["reason"] != "hold_deadline" || r.Header.Get("Retry-After") == "" {
+		t.Errorf("%v %v", p, r.Header)
+	}
+}
+
+func TestBudgetIsToldUpstream(t *testing.T) {
+	f := func(name, settings, fields string, want func(h http.Header) bool) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			var got http.Header
+			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() }))
+			defer server.Close()
+			g := start(t, fmt.Sprintf("functions: { f: { endpoints: ['%s']%s } }\nroutes: [{ path_prefix: /, function: f }]\n",
+				server.Listener.Addr(), settings), parts{})
+			c := g.dial()
+			c.send("GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n")
+			c.want("GET", 200)
+			if !want(got) {
+				t.Errorf("the endpoint saw %v", got)
+			}
+		})
+	}
+	millis := func(h http.Header) int {
+		n, err := strconv.Atoi(h.Get("X-Request-Timeout-Ms"))
+		if err != nil || len(h.Values("X-Request-Timeout-Ms")) != 1 {
+			return -1
+		}
+		return n
+	}
+	f("the function's", "", "", func(h http.Header) bool { return millis(h) > 10_000 && millis(h) <= 15_000 })
+	f("the caller's", "", "x-request-timeout-ms: 5000\r\n", func(h http.Header) bool { return millis(h) > 1000 && millis(h) <= 5000 })
+	f("the caller's is longer", ", timeouts: { request: 8s }", "x-request-timeout-ms: 50000\r\n", func(h http.Header) bool { return millis(h) > 1000 && millis(h) <= 8000 })
+	f("bounded", ", deadline: { max: 3s }", "x-request-timeout-ms: 5000\r\n", func(h http.Header) bool { return millis(h) > 500 && millis(h) <= 3000 })
+	f("the shortest", "", "x-envoy-expected-rq-timeout-ms: 4000\r\nx-request-timeout-ms: 9000\r\n", func(h http.Header) bool {
+		return millis(h) > 500 && millis(h) <= 4000 && h.Get("X-Envoy-Expected-Rq-Timeout-Ms") == ""
+	})
+	f("gRPC", "", "grpc-timeout: 6S\r\n", func(h http.Header) bool {
+		return millis(h) <= 6000 && h.Get("Grpc-Timeout") == fmt.Sprint(millis(h), "m")
+	})
+	f("a field of one's own", ", deadline: { header: x-patience }", "X-Patience: 2500\r\n", func(h http.Header) bool {
+		return millis(h) > 500 && millis(h) <= 2500
+	})
+	f("not told", ", deadline: { propagate: false }", "x-request-timeout-ms: 5000\r\n", func(h http.Header) bool { return millis(h) == 5000 })
+}
+
+func TestPrioritiesInLine(t *testing.T) {
+	s := &stage{}
+	g := start(t, `
+functions:
+  f: { cold_start: { scaler: process, concurrency: 1 }, process: { command: [none] } }
+routes:
+  - { path_prefix: /, function: f }
+  - { path_prefix: /batch, function: f, priority: low }
+`, parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}, prepare: trustLoopback})
+	var clients []*client
+	for i, call := range []string{"/batch/0", "/1", "/2 low", "/batch/3 u=0", "/4 u=3, i", "/5 high"} {
+		path, priority, _ := strings.Cut(call, " ")
+		c := g.dial()
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\nPriority: %s\r\n\r\n", path, priority)
+		clients = append(clients, c)
+		g.held(i + 1)
+	}
+	var mu sync.Mutex
+	var order []string
+	s.raise(t, 1, func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, r.URL.Path)
+	})
+	for _, c := range clients {
+		c.want("GET", 200)
+	}
+	// The first in line had been let look already when the others came.
+	if got := strings.Join(order, " "); got != "/batch/3 /5 /1 /4 /batch/0 /2" && got != "/batch/0 /batch/3 /5 /1 /4 /2" {
+		t.Errorf("served in the order %s", got)
+	}
+}
+
+func TestPriorityOfAStrangerIsNotBelieved(t *testing.T) {
+	g, s := cold(t, ", concurrency: 1")
+	var clients []*client
+	for i := range 3 {
+		c := g.dial()
+		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: h\r\nPriority: u=%d\r\n\r\n", i, 5-2*i)
+		clients = append(clients, c)
+		g.held(i + 1)
+	}
+	var order []string
+	s.raise(t, 1, func(_ http.ResponseWriter, r *http.Request) { order = append(order, r.URL.Path) })
+	for _, c := range clients {
+		c.want("GET", 200)
+	}
+	if !slices.IsSorted(order) {
+		t.Errorf("served in the order %v", order)
+	}
+}
+
+func TestAFloodedFunctionIsToldSoAndOthersAreHeld(t *testing.T) {
+	s := &stage{}
+	g := start(t, `
+cold_start: { max_pending: 40 }
+functions:
+  f: { cold_start: { scaler: process }, process: { command: [none] } }
+  g: { cold_start: { scaler: process }, process: { command: [none] } }
+routes: [{ path_prefix: /, function: f }, { path_prefix: /g, function: g }]
+`, parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}})
+	for range 20 {
+		g.dial().send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	}
+	g.held(20)
+	c := g.dial()
+	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	r, p := c.problem(429)
+	if p["reason"] != "shed" || p["cause"] != "CSS" || p["held"] != 20. || r.Header.Get("Retry-After") != "1" {
+		t.Errorf("%v %v", p, r.Header)
+	}
+	c.send("GET /g HTTP/1.1\r\nHost: h\r\n\r\n")
+	for began := time.Now(); g.keeper.Table().Functions["g"].Hold.Len() != 1; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("the other function's call is not held")
+		}
+	}
+}
+
+func TestHeldBytesAreBounded(t *testing.T) {
+	s := &stage{}
+	g := start(t, `
+cold_start: { max_bytes: 128KiB }
+functions: { f: { cold_start: { scaler: process }, process: { command: [none] } } }
+routes: [{ path_prefix: /, function: f }]
+`, parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}})
+	head := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1048576\r\nX-Long: " + strings.Repeat("x", 12<<10) + "\r\n\r\n"
+	n := 0
+	for refused := false; !refused && n < 20; {
+		c := g.dial()
+		c.send(head)
+		for began := time.Now(); ; time.Sleep(time.Millisecond) {
+			if g.keeper.Table().Functions["f"].Hold.Len() == n+1 {
+				n++
+				break
+			}
+			g.mu.Lock()
+			refused = len(g.records) > 0
+			g.mu.Unlock()
+			if refused {
+				break
+			}
+			if time.Since(began) > 10*time.Second {
+				t.Fatal("neither held nor refused")
+			}
+		}
+	}
+	if bytes := g.keeper.Pool().Bytes(); n < 4 || n > 10 || bytes > 128<<10 || bytes < int64(n)*(12<<10) {
+		t.Errorf("%d calls are held with %d bytes", n, bytes)
+	}
+	if r := g.record(1); r.cause != "CSQ" || !errors.Is(r.err, coldstart.ErrBytesFull) {
+		t.Errorf("recorded %+v", r)
+	}
+}
+
+// An instance that is there and refuses: the call goes back to its place, three
+// times, and then is told.
+func TestInstanceThatOnlyRefuses(t *testing.T) {
+	g, s := cold(t, ", concurrency: 1")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	_ = ln.Close()
+	c := g.dial()
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi")
+	g.held(1)
+	s.set(discovery.Endpoint{ID: "liar", Addr: addr, Weight: 1, Slots: 1})
+	c.want("POST", 502)
+	if r := g.record(1); r.tries != 4 || r.cause != "UF" {
+		t.Errorf("recorded %+v", r)
+	}
+}
+
+// Calls that are refused keep their order, and none is lost or counted twice.
+func TestRefusedCallsKeepTheirPlace(t *testing.T) {
+	g, s := cold(t, ", concurrency: 1")
+	const n = 10
+	var clients []*client
+	for i := range n {
+		c := g.dial()
+		fmt.Fprintf(c, "POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi", i)
+		clients = append(clients, c)
+		g.held(i + 1)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ln.Close()
+	s.set(discovery.Endpoint{ID: "liar", Addr: ln.Addr().String(), Weight: 1, Slots: 1})
+	g.inState("warm")
+	var mu sync.Mutex
+	var order []string
+	s.raise(t, 1, func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, r.URL.Path)
+	})
+	for _, c := range clients {
+		c.want("POST", 200)
+	}
+	for i, path := range order {
+		if path != fmt.Sprintf("/%d", i) {
+			t.Fatalf("served in the order %v", order)
+		}
+	}
+	g.record(n)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.records) != n {
+		t.Errorf("%d records of %d calls", len(g.records), n)
+	}
+}
+
+// An instance without a limit gets eight calls first, and more with every
+// answer.
+func TestSlowStart(t *testing.T) {
+	g, s := cold(t, "")
+	const n = 100
+	var clients []*client
+	for range n {
+		c := g.dial()
+		c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		clients = append(clients, c)
+	}
+	g.held(n)
+	var inside, answered, broken atomic.Int64
+	s.raise(t, 0, func(http.ResponseWriter, *http.Request) {
+		if now := inside.Add(1); now > 8+answered.Load()+inside.Load()-now+1 {
+			broken.Store(now)
+		}
+		time.Sleep(5 * time.Millisecond)
+		inside.Add(-1)
+		answered.Add(1)
+	})
+	for _, c := range clients {
+		c.want("GET", 200)
+	}
+	if now := broken.Load(); now > 0 {
+		t.Errorf("%d calls at once, and no answer had allowed that", now)
+	}
+}
+
+// Streams are never answered to their end: time opens the window as well.
+func TestSlowStartOfSlowAnswers(t *testing.T) {
+	g, s := cold(t, "")
+	const n = 20
+	var clients []*client
+	for range n {
+		c := g.dial()
+		c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		clients = append(clients, c)
+	}
+	g.held(n)
+	all := make(chan struct{})
+	var inside atomic.Int64
+	s.raise(t, 0, func(http.ResponseWriter, *http.Request) {
+		if inside.Add(1) == n {
+			close(all)
+		}
+		<-all // nobody is answered before all are there
+	})
+	for _, c := range clients {
+		c.want("GET", 200)
+	}
+}
+
+func TestRefusalsAllocateNothing(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
+	s := &stage{}
+	doc := "functions: { f: { cold_start: { scaler: process, max_pending: 1 }, process: { command: [none] } } }\nroutes: [{ path_prefix: /, function: f }]\n"
+	g := start(t, doc, parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}})
+	g.quiet = true
+	g.dial().send("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Timeout-Ms: 60000\r\n\r\n")
+	g.held(1)
+	c := g.dial()
+	buf, send := make([]byte, 4096), []byte("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	call := func() {
+		if _, err := c.Write(send); err != nil {
+			t.Fatal(err)
+		}
+		for have := 0; !bytes.HasSuffix(buf[:have], []byte("}\n")); {
+			n, err := c.Conn.Read(buf[have:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			have += n
+		}
+	}
+	for range 200 {
+		call()
+	}
+	if !bytes.HasPrefix(buf, []byte("HTTP/1.1 503")) {
+		t.Fatalf("%.40s", buf)
+	}
+	const n = 2000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n {
+		call()
+	}
+	runtime.ReadMemStats(&after)
+	if per := float64(after.Mallocs-before.Mallocs) / n; per > 1 {
+		t.Errorf("a refused call allocates %.2f times", per)
+	}
+}
+
