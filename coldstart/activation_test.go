@@ -50,6 +50,12 @@ func (p *platform) Replicas(context.Context, config.Function) (int, error) { ret
 
 func (p *platform) Failed(tell func(string, time.Time, error)) { p.tell = tell }
 
+func (p *platform) upFails(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.upErr = err
+}
+
 func (p *platform) asked() (up, down int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -77,7 +77,7 @@ func TestTransientFailureThatPasses(t *testing.T) {
 		s.upErr = errors.New("connection refused")
 		ended := s.callers(t, 1)
 		s.want(t, "starting", 1, 0)
-		s.upErr = nil
+		s.upFails(nil)
 		time.Sleep(time.Second)
 		s.want(t, "starting", 2, 0)
 		s.act.Serving(1, 1, time.Now())
@@ -160,7 +160,7 @@ func TestWhatOpensTheDoor(t *testing.T) {
 				no := errors.New("no")
 				s.upErr = Terminal(no)
 				told(t, s.callers(t, 1), 1, no)
-				s.upErr = nil
+				s.upFails(nil)
 				open(s)
 				synctest.Wait()
 				s.callers(t, 1)
