@@ -38,7 +38,7 @@ const (
 	tells   // looks for waiters,
 	rejoins // and wants its place again
 	frees   // gives the slot back
-	wakes // and looks for waiters
+	wakes   // and looks for waiters
 	over
 	arrives // an endpoint: its slots are published
 	announces

@@ -469,4 +469,3 @@ func TestRefusalsAllocateNothing(t *testing.T) {
 		t.Errorf("a refused call allocates %.2f times", per)
 	}
 }
-
