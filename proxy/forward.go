@@ -19,7 +19,6 @@ func (p *Proxy) forward(c *Call) error {
 	c.results[resultOf(err)]++
 	if err == nil {
 		c.answer = c.since()
-		c.Received = c.Started.Add(c.answer)
 		c.ep.Outlier.Fared()
 		if c.ep.Link.Slots.Answered() {
 			c.fn.Hold.Wake(1)

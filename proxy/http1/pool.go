@@ -17,22 +17,12 @@ import (
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
-// A connection that has stood unused for longer than this is looked at before
-// it is used: the endpoint may have closed it, or sent what nobody asked for,
-// which would be taken for the answer to the next call. So is one that is older
-// than the last that broke, and each one for a call that could not be made
-// again. A look is one system call, 0.3 µs; a busy connection comes back sooner
-// than this and is spared it. What an endpoint sends behind a response within
-// this time is mostly read with the response, and ends the connection then.
-const trustIdle = 250 * time.Microsecond
-
 // A Pool is the connections to one endpoint: a table.Transport. The one used
 // last is used next, so that those that are not needed grow old.
 type Pool struct {
 	network, addr string
 	host          string // for a request without one
 	connect, keep atomic.Int64
-	doubt         atomic.Int64 // when a connection broke that had been kept, in nanoseconds since 1970
 
 	mu      sync.Mutex // guards all below
 	idle    []*upConn  // the last is the one used last
@@ -58,9 +48,12 @@ func (p *Pool) Configure(t config.Timeouts) {
 	p.keep.Store(int64(t.Idle) * 2 / 3)
 }
 
-// get returns a connection that stood idle, or nil; careful has it looked at
-// in any case.
-func (p *Pool) get(now time.Time, careful bool) *upConn {
+// get returns a connection that stood idle, or nil. It is looked at before:
+// the endpoint may have closed it, or have sent what nobody asked for, which
+// would be taken for the answer to this call. A look is one system call, 0.3 µs;
+// to trust connections for a while spared three of four and left a while in
+// which two calls could be confused.
+func (p *Pool) get() *upConn {
 	for {
 		p.mu.Lock()
 		n := len(p.idle)
@@ -72,7 +65,7 @@ func (p *Pool) get(now time.Time, careful bool) *upConn {
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if !careful && now.Sub(u.since) < trustIdle && u.since.UnixNano() > p.doubt.Load() || u.alive() {
+		if u.alive() {
 			return u
 		}
 		u.discard()

@@ -36,7 +36,7 @@ const (
 type upConn struct {
 	wire
 	pool  *Pool
-	since time.Time // when its last response began
+	since time.Time // when it was last used
 
 	// The try: generation<<2 | phase. Whoever changes the phase from running
 	// decides how the try ends, so that a cancel that comes late cannot hit the
@@ -45,6 +45,7 @@ type upConn struct {
 
 	x        *message.Exchange
 	body     body
+	asked    int  // how many bytes were to be sent at once
 	keep     bool // the response allows another exchange
 	watching bool
 	tunnel   bool // the endpoint has switched protocols
@@ -86,7 +87,7 @@ func (u *upConn) canceled() bool { return u.state.Load()&3 == phaseCanceled }
 // Try carries one request to the endpoint and brings the head of its response
 // back.
 func (p *Pool) Try(x *message.Exchange) error {
-	u := p.get(x.Sent, !repeatable(x.Request.Method))
+	u := p.get()
 	x.Reused = u != nil
 	if u == nil {
 		ctx, cancel := context.WithDeadline(context.Background(), x.Deadline)
@@ -105,21 +106,16 @@ func (p *Pool) Try(x *message.Exchange) error {
 		err = u.receive()
 	}
 	if err != nil {
+		if u.unsent(err) {
+			err = fmt.Errorf("%w: %w", message.ErrConnect, err)
+		}
 		err = u.verdict(err)
 		u.Release()
-		if x.Reused {
-			p.doubt.Store(time.Now().UnixNano())
-		}
 		return err
 	}
 	x.Up = u
 	return nil
 }
-
-// repeatable tells whether a call with this method may be tried again after its
-// connection turned out to be closed: then it is cheaper to find out than to
-// look.
-func repeatable(method []byte) bool { return string(method) == "GET" || string(method) == "HEAD" }
 
 // verdict is what the end of a try means: whose doing it was comes before what
 // was noticed first.
@@ -142,12 +138,12 @@ func (u *upConn) verdict(err error) error {
 func (u *upConn) send() error {
 	x := u.x
 	out := getBuffer(smallBuffer)
-	defer func() { putBuffer(out) }()
 	head := appendRequest(out[:0], &x.Request, u.pool.host, x.Trailers)
 	whole := x.Request.Framing == message.NoBody
 	if !whole && !x.Request.Expect {
 		var err error
 		if head, whole, err = u.appendBody(head, cap(out)); err != nil {
+			putBuffer(out)
 			u.upload.fail(err)
 			return err
 		}
@@ -155,16 +151,24 @@ func (u *upConn) send() error {
 	// An eighth of what is left, not a fixed time: what is armed may be an
 	// earlier call's and must not have passed.
 	u.writeBy(x.Deadline, x.Deadline.Sub(x.Sent)/8)
-	if n, err := u.sender.write(head); err != nil {
-		if n == 0 && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
-			return fmt.Errorf("%w: %w", message.ErrConnect, err) // it was closed before: nothing was sent
-		}
+	u.asked = len(head)
+	u.setAsk(head, out)
+	if whole {
+		return nil // receive has it sent
+	}
+	if err := u.sendAsk(); err != nil {
 		return err
 	}
-	if !whole && !x.Request.Expect {
+	if !x.Request.Expect {
 		u.startUpload()
 	}
 	return nil
+}
+
+// unsent tells whether the try failed because the connection had been closed
+// before anything was sent on it.
+func (u *upConn) unsent(err error) bool {
+	return len(u.ask) > 0 && len(u.ask) == u.asked && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET))
 }
 
 // appendBody adds to the head what has come of the body, as far as there is
@@ -389,6 +393,6 @@ func (u *upConn) Release() {
 		return
 	}
 	u.release()
-	u.since = x.Received
+	u.since = x.Sent
 	u.pool.put(u)
 }

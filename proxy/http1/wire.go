@@ -25,9 +25,12 @@ type wire struct {
 	n        int                   // what the last read returned
 	readErr  error
 	slept    bool // it had to wait
+	yield    bool // the next attempt lets others go first
 	luck     int8 // of fillAfterOthers
 	waits    uint8
-	pipe     int // where the next bytes go, if not into the buffer (splice.go)
+	ask      []byte // goes out before the next attempt to read: what is awaited is the answer to it
+	askRoom  []byte // the buffer that ask lies in
+	pipe     int    // where the next bytes go, if not into the buffer (splice.go)
 	pipeMost int
 
 	sender sender
@@ -67,6 +70,12 @@ func (w *wire) fill() error {
 	if w.readErr != nil {
 		return w.readErr
 	}
+	if len(w.ask) > 0 { // the socket takes no more of it for now
+		if err := w.sendAsk(); err != nil {
+			return err
+		}
+		return w.fill()
+	}
 	if w.n == 0 {
 		return io.EOF
 	}
@@ -87,10 +96,7 @@ func (w *wire) fillAfterOthers() error {
 	const most, tryEvery = 8, 64
 	letting := w.luck > 0 || w.waits%tryEvery == 0
 	w.waits++
-	if letting {
-		runtime.Gosched()
-	}
-	w.slept = false
+	w.slept, w.yield = false, letting
 	err := w.fill()
 	switch {
 	case !letting:
@@ -108,6 +114,17 @@ func (w *wire) fillAfterOthers() error {
 func (w *wire) read(fd uintptr) bool {
 	if w.pipe != 0 {
 		return w.readIntoPipe(fd)
+	}
+	asked := w.ask != nil
+	if asked && !w.sayAsk(fd) {
+		return true
+	}
+	if w.yield {
+		w.yield = false
+		runtime.Gosched()
+	} else if asked {
+		w.slept = true
+		return false // nobody answers so soon
 	}
 	buf := w.buf
 	if buf == nil {
@@ -150,6 +167,9 @@ func (w *wire) release() {
 
 // drop gives every buffer back; the connection is of no use any more.
 func (w *wire) drop() {
+	if w.ask != nil {
+		w.dropAsk()
+	}
 	w.r = w.w
 	w.release()
 }

@@ -194,7 +194,6 @@ type Exchange struct {
 	Up       Upstream  // set by a Try without error; the caller releases it
 	Started  time.Time // when the head was complete
 	Sent     time.Time // when the present try began
-	Received time.Time // when the head of its response was in
 	Deadline time.Time // for the head of the answer
 
 	// Idle is how long the endpoint may pause in its answer, and both sides of
