@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"proxy/message":      {},                                   // the call as bytes, shared by those who serve it
 	"proxy/table":        {"config", "discovery", "shaping", "coldstart", "proxy/message"},
 	"proxy":              {"config", "shaping", "coldstart", "proxy/table", "proxy/message"}, // not discovery: nothing on the path can start a look-up
-	"proxy/http1":        {"config", "proxy", "proxy/table", "proxy/message"},
+	"proxy/http1":        {"config", "shaping", "proxy", "proxy/table", "proxy/message"},     // shaping: who may connect
 	"internal/telemetry": {"config", "proxy", "proxy/table", "proxy/message", "coldstart"},
 	"internal/admin":     {"config", "proxy/table", "internal/telemetry"},
 	"internal/testkit":   {},

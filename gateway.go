@@ -85,7 +85,9 @@ func (g *gateway) scene() telemetry.Scene {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, s := range g.servers {
-		scene.Listeners = append(scene.Listeners, telemetry.Listener{Name: s.Name(), Open: s.Open()})
+		scene.Listeners = append(scene.Listeners, telemetry.Listener{
+			Name: s.Name(), Open: s.Open(), Refused: s.Refused(), Evicted: s.Evicted(),
+		})
 	}
 	return scene
 }

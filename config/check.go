@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 	"time"
@@ -74,6 +75,7 @@ func (c *checker) listeners(p *path) {
 		}
 		c.address(at.key("address"), l.Address, false)
 		c.limits(at.key("limits"), l.Limits)
+		c.access(at.key("access"), l.Access)
 		s := socket(l.Address)
 		if s == "" {
 			continue // each its own port
@@ -100,6 +102,16 @@ func (c *checker) limits(p *path, l Limits) {
 	}
 	if l.Fields < 1 || l.Fields > 1000 {
 		c.fail(p.key("fields"), "", "must be from 1 to 1000, not %d", l.Fields)
+	}
+}
+
+// access refuses a list that is there and empty: whoever made it from a
+// variable meant nobody, and would get everybody.
+func (c *checker) access(p *path, a Access) {
+	for key, list := range map[string][]netip.Prefix{"allow": a.Allow, "deny": a.Deny} {
+		if list != nil && len(list) == 0 && c.d.sound(p.key(key)) {
+			c.fail(p.key(key), "leave the key out, or say whom it is about", "is empty")
+		}
 	}
 }
 

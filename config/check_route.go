@@ -16,6 +16,7 @@ func (c *checker) routes(p *path) {
 		}
 		c.prefix(at.key("path_prefix"), route.PathPrefix)
 		c.leadsTo(at.key("function"), route.Function)
+		c.access(at.key("access"), route.Access)
 		c.unique(at, route, seen)
 	}
 }

@@ -50,9 +50,28 @@ type Listener struct {
 	Address string `yaml:"address"`
 	// TrustedProxies are the peers whose X-Forwarded-*, Forwarded and
 	// X-Request-Id fields are believed. Nobody's, by default.
+	//
+	// Who the client of a call is behind them: the right-most address of
+	// X-Forwarded-For that is not a trusted proxy's itself. That is client_ip
+	// in the access log, and whom access is about.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+	// Access says who may connect. Others are hung up on. Where a trusted
+	// proxy tells who the client is, the connection is the proxy's, and the
+	// client's calls are answered 403 instead.
+	Access Access `yaml:"access"`
 	// Limits of what a client may ask of the listener.
 	Limits Limits `yaml:"limits"`
+}
+
+// Access says by the client's address who may come in. The most specific
+// network that the client is in decides, whichever list it stands in; if it
+// stands in both, it is denied. With an allow list everybody else is denied,
+// without one everybody else may.
+type Access struct {
+	// Allow lists networks and addresses that may.
+	Allow []netip.Prefix `yaml:"allow" shown:"given"`
+	// Deny lists networks and addresses that may not.
+	Deny []netip.Prefix `yaml:"deny" shown:"given"`
 }
 
 // Limits of one listener. 0 is no limit, save for the head's.
@@ -73,8 +92,15 @@ type Limits struct {
 	// BodyProgress is how long a body, in either direction, may stand still
 	// because of the client. It is about progress, not age.
 	BodyProgress time.Duration `yaml:"body_progress" default:"30s"`
-	// Connections is how many clients may be connected at once.
+	// Connections is how many may be open at once. When that many are, the
+	// one that has idled the longest is closed to make room; only if none
+	// idles is the new one.
 	Connections int `yaml:"connections" default:"0"`
+	// ConnectionsPerClient is how many one client may have open: one address,
+	// or of IPv6 one /64, which a client can choose its address from. Beyond it
+	// new ones are closed. Trusted proxies, which stand for many clients, have
+	// no such limit.
+	ConnectionsPerClient int `yaml:"connections_per_client" default:"0"`
 }
 
 // Admin is the operator's listener.
@@ -296,6 +322,9 @@ type Route struct {
 	// a level, if it did separate is refused. "decode": it separates; the path
 	// is normalized and matched anew with it. "refuse": 400.
 	EncodedSlash string `yaml:"encoded_slash" default:"keep" enum:"keep,decode,refuse"`
+	// Access says who may call it. Others are answered 403. A more specific
+	// route does not inherit it.
+	Access Access `yaml:"access"`
 }
 
 // Shutdown is how weir leaves on SIGTERM.

@@ -8,7 +8,7 @@ func notYet(pattern string) bool {
 	switch pattern {
 	case "include", "discovery", "regions", "failover", "geography",
 
-		"listeners[].tls", "listeners[].timeouts", "listeners[].limits.connections_per_client",
+		"listeners[].tls", "listeners[].timeouts",
 
 		"defaults.timeouts.per_try",
 

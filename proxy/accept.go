@@ -22,6 +22,9 @@ func (p *Proxy) accept(c *Call) error {
 	hops := c.dropFields()
 	c.describe()
 	p.identify(c)
+	if c.Client.Barred {
+		return errForbidden
+	}
 	if hops > maxHops {
 		return errLoop
 	}
@@ -108,7 +111,7 @@ func countHops(value []byte) (n int) {
 // describe adds what the endpoint should know of the client: X-Forwarded-*, as
 // the connection tells it, or appended to what a trusted proxy said.
 func (c *Call) describe() {
-	from := c.Client.Text
+	from := c.Client.Peer
 	proto, host, port := c.Client.Scheme, c.Request.Authority, c.Client.Port
 	if c.Client.Trusted {
 		from = c.appendForwarded(from)
@@ -133,15 +136,15 @@ func (c *Call) said(id message.ID, known []byte) []byte {
 	return known
 }
 
-// appendForwarded returns the client's X-Forwarded-For with client at its end.
-func (c *Call) appendForwarded(client []byte) []byte {
+// appendForwarded returns the client's X-Forwarded-For with peer at its end.
+func (c *Call) appendForwarded(peer []byte) []byte {
 	start := len(c.scratch)
 	for i := range c.Request.Fields {
 		if f := &c.Request.Fields[i]; f.ID == message.XForwardedFor && len(f.Value) > 0 {
 			c.scratch = append(append(c.scratch, f.Value...), sep...)
 		}
 	}
-	c.scratch = append(c.scratch, client...)
+	c.scratch = append(c.scratch, peer...)
 	return c.scratch[start:]
 }
 

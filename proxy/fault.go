@@ -12,6 +12,7 @@ import (
 var (
 	errNoRoute      = errors.New("no route matches the host and path")
 	errNeverSeen    = errors.New("the function has never had an endpoint")
+	errForbidden    = errors.New("the access rules turn the client away")
 	errNoEndpoint   = errors.New("the function has no endpoint now")
 	errNoneLeft     = errors.New("every endpoint was tried")
 	errDeadline     = errors.New("the deadline of the call passed")
@@ -52,6 +53,8 @@ var faults = []fault{
 		"The client closed the connection."},
 	{errNoRoute, 404, "no_route", "destination_not_found", "NR", never, false, false,
 		"No route matches this host and path."},
+	{errForbidden, 403, "forbidden", "http_request_denied", "UAEX", never, false, false,
+		"The client's address may not call this."},
 	{errNeverSeen, 503, "no_function", "destination_not_found", "NC", never, true, false,
 		"The function has never had an endpoint."},
 	{errNoEndpoint, 503, "no_healthy_upstream", "destination_unavailable", "UH", never, true, false,

@@ -12,7 +12,7 @@ import (
 // titles are the reason phrases of the faults' statuses, RFC 9110 section 15
 // and the registry.
 var titles = map[int]string{
-	400: "Bad Request", 404: "Not Found", 408: "Request Timeout", 413: "Content Too Large",
+	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 413: "Content Too Large",
 	414: "URI Too Long", 429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
 	501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 	505: "HTTP Version Not Supported", 508: "Loop Detected",

@@ -28,6 +28,9 @@ func (c *Call) route() error {
 		return errNoRoute
 	}
 	c.fn, c.to = to.Function, to
+	if !to.Access.Allows(c.Client.Addr) {
+		return errForbidden
+	}
 	if to.RawPath && r.RawPath != nil {
 		r.Path = r.RawPath
 	}

@@ -58,7 +58,7 @@ func writeStruct(b *bytes.Buffer, v reflect.Value) error {
 	sep := byte('{')
 	for i := range v.NumField() {
 		key := v.Type().Field(i).Tag.Get("yaml")
-		if key == "-" || key == "" || v.Field(i).Kind() == reflect.Pointer && v.Field(i).IsNil() {
+		if key == "-" || key == "" || leftOut(v.Type().Field(i), v.Field(i)) {
 			continue
 		}
 		b.WriteByte(sep)
@@ -71,6 +71,18 @@ func writeStruct(b *bytes.Buffer, v reflect.Value) error {
 		b.WriteByte('{')
 	}
 	return b.WriteByte('}')
+}
+
+// leftOut tells whether a key that was not given is not shown: a block without
+// defaults, or a list that means another thing when it is there and empty.
+func leftOut(f reflect.StructField, v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer:
+		return v.IsNil()
+	case reflect.Slice:
+		return v.IsNil() && f.Tag.Get("shown") == "given"
+	}
+	return false
 }
 
 func writeMember(b *bytes.Buffer, key string, v reflect.Value) error {

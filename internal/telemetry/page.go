@@ -25,8 +25,10 @@ type Scene struct {
 
 // A Listener is one address that takes calls.
 type Listener struct {
-	Name string
-	Open int // clients connected
+	Name    string
+	Open    int            // clients connected
+	Refused map[string]int // turned away, by reason
+	Evicted map[string]int // closed to make room, by what was short
 }
 
 // WritePrometheus writes all metrics in the text format of Prometheus, each

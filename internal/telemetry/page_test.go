@@ -24,7 +24,10 @@ func TestPromtool(t *testing.T) {
 	tel.Prewarmed("cold", "schedule", true)
 	tel.Reloaded(nil, coldstart.ErrStartTimeout)
 	var b strings.Builder
-	if err := tel.WritePrometheus(&b, Scene{Table: r.keeper.Table(), Listeners: []Listener{{":80", 1}, {"[::]:443", 2}}}); err != nil {
+	if err := tel.WritePrometheus(&b, Scene{Table: r.keeper.Table(), Listeners: []Listener{
+		{Name: ":80", Open: 1, Refused: map[string]int{"access": 3, "descriptors": 0}, Evicted: map[string]int{"connections": 4}},
+		{Name: "[::]:443", Open: 2},
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(promtool, "check", "metrics")

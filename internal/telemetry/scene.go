@@ -15,6 +15,12 @@ func (t *Telemetry) writeScene(p *page, scene Scene) {
 	p.gauge(int(scene.HeldBytes), "weir_held_bytes")
 	for _, l := range scene.Listeners {
 		p.gauge(l.Open, "weir_open_connections", "listener", l.Name)
+		for _, reason := range slices.Sorted(maps.Keys(l.Refused)) {
+			p.gauge(l.Refused[reason], "weir_connections_refused_total", "listener", l.Name, "reason", reason)
+		}
+		for _, reason := range slices.Sorted(maps.Keys(l.Evicted)) {
+			p.gauge(l.Evicted[reason], "weir_connections_evicted_total", "listener", l.Name, "reason", reason)
+		}
 	}
 	p.gauge(1, "weir_build_info", "version", scene.Version, "revision", scene.Revision)
 	reloaded := 1

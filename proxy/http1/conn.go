@@ -4,8 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -39,9 +37,9 @@ type conn struct {
 	out     []byte      // of the answer, not sent yet; nil between calls
 	framing answerState // of the answer's body
 
-	idle  atomic.Bool // waits for a call; the server may end that
-	woken atomic.Bool // Wake was called
-	cut   atomic.Bool // CutBody was called
+	state atomic.Int32 // inCall, waiting or leaving
+	woken atomic.Bool  // Wake was called
+	cut   atomic.Bool  // CutBody was called
 
 	gone     bool // what the last look at the parked client said
 	closed   bool // nothing more can be sent
@@ -49,11 +47,16 @@ type conn struct {
 	answered bool // a call has been answered
 	watched  bool // by watch
 	rested   bool // at least once
+	last     bool // the server has asked for an end: there is no further call
+	counted  bool // among its client's connections
 
 	peek    [1]byte
 	parkFn  func(fd uintptr) bool
 	watch   entry[watch]
 	resting entry[*conn]
+	next    *conn // in the line of those at rest; guarded by its lock
+	prev    *conn
+	inLine  bool
 	rests   atomic.Int64 // since when it does, in nanoseconds since 1970; 0: it does not
 }
 
@@ -76,7 +79,9 @@ func (c *conn) serve() (rests bool) {
 // nextHead waits until the head that has begun is in and parsed. A head that
 // cannot be made out is answered, and ends the connection.
 func (c *conn) nextHead() bool {
-	c.cfg = c.server.settings.Load()
+	if cfg := c.server.settings.Load(); cfg != c.cfg {
+		c.meet(cfg)
+	}
 	began := time.Now() // the one clock read of a call's way in
 	n, ended, err := c.readHead(began)
 	if n == 0 && err == nil {
@@ -100,7 +105,10 @@ func (c *conn) nextHead() bool {
 		c.refuse(err)
 		return false
 	}
-	r.Close = r.Close || c.server.draining.Load()
+	r.Close = r.Close || c.last || c.server.draining.Load()
+	if c.client.Trusted {
+		c.findClient()
+	}
 	c.body.begin(r.Framing, r.Length, true)
 	return true
 }
@@ -113,6 +121,13 @@ func (c *conn) refuse(err error) {
 	c.strange = true
 	c.server.core.Refuse(c.call, err)
 }
+
+// What a connection with a goroutine is about.
+const (
+	inCall  = iota
+	waiting // for a call: the server may have it leave
+	leaving // it was told to
+)
 
 // What awaitCall comes to.
 type next int
@@ -147,19 +162,20 @@ func (c *conn) awaitCall() next {
 			patience = c.cfg.idle
 		}
 		c.until(c.lastCall().Add(patience), patience/4)
-		c.idle.Store(true)
-		if c.server.draining.Load() { // set before it looked at idle: one of the two sees the other
+		c.state.Store(waiting)
+		if c.last || c.server.draining.Load() { // set before it looked at the state: one of the two sees the other
 			return noCall
 		}
 		err := c.fillAfterOthers()
-		c.idle.Store(false)
-		switch {
-		case c.server.draining.Load():
+		if !c.state.CompareAndSwap(waiting, inCall) {
+			c.server.mu.Lock() // whoever told it has moved the deadline, once it is out of there
+			c.last = true
+			c.server.mu.Unlock()
 			c.forget()
-			if err != nil {
-				return noCall
-			}
-		case isTimeout(err) && patience < c.cfg.idle:
+		}
+		switch {
+		case c.last && err == nil: // a call that crossed the end on its way
+		case isTimeout(err) && patience < c.cfg.idle && !c.last:
 			return nothingYet
 		case err != nil:
 			return noCall
@@ -335,30 +351,4 @@ func (c *conn) lingerClose() {
 			return
 		}
 	}
-}
-
-// describe notes who is at the other end.
-func (c *conn) describe(client, local net.Addr) {
-	cl := &c.client
-	cl.Scheme = schemeHTTP
-	if a, ok := client.(*net.TCPAddr); ok {
-		cl.Addr = a.AddrPort().Addr().Unmap()
-		cl.Text = []byte(cl.Addr.WithZone("").String())
-		cl.Trusted = c.cfg.trusts(cl.Addr)
-	}
-	if a, ok := local.(*net.TCPAddr); ok {
-		cl.Port = []byte(strconv.Itoa(a.Port))
-	}
-}
-
-var schemeHTTP = []byte("http")
-
-// trusts tells whether a peer is one of the listener's trusted proxies.
-func (s *settings) trusts(a netip.Addr) bool {
-	for _, prefix := range s.TrustedProxies {
-		if prefix.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

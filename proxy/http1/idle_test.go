@@ -77,7 +77,7 @@ func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
 		name string
 		is   func(c *conn) bool
 	}{
-		{"idle", func(c *conn) bool { return c.idle.Load() || c.rests.Load() != 0 }},
+		{"idle", func(c *conn) bool { return c.state.Load() == waiting || c.rests.Load() != 0 }},
 		{"at rest", func(c *conn) bool { return c.rests.Load() != 0 }},
 	} {
 		for began := time.Now(); ; time.Sleep(time.Millisecond) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy"
+	"github.com/weir-gateway/weir/shaping"
 )
 
 // ErrForced: calls were still running when the time for draining was over, and
@@ -38,22 +40,28 @@ type Server struct {
 	open     atomic.Int64
 	done     sync.WaitGroup // connections
 
+	door door
+	line restLine
+
 	mu       sync.Mutex // guards all below
 	listener net.Listener
 	conns    map[*conn]struct{}
-	sweeper  *time.Timer // looks for those that have rested too long; nil if none does
+	clients  map[clientKey]int // how many connections each has
 }
 
 // settings are what may change while the Server runs. Frozen.
 type settings struct {
 	config.Listener
-	idle time.Duration // the keep-alive wait
+	idle    time.Duration   // the keep-alive wait
+	trusted *shaping.Access // TrustedProxies
+	access  *shaping.Access // Access
 }
 
 // NewServer makes a Server for a listener; idle is the keep-alive wait.
 func NewServer(cfg config.Listener, idle time.Duration, core Core, w *Watcher, log *slog.Logger) *Server {
-	s := &Server{name: cfg.Name, core: core, watcher: w, log: log, conns: map[*conn]struct{}{}}
+	s := &Server{name: cfg.Name, core: core, watcher: w, log: log, conns: map[*conn]struct{}{}, clients: map[clientKey]int{}}
 	s.Configure(cfg, idle)
+	w.serves(s)
 	return s
 }
 
@@ -64,7 +72,8 @@ func (s *Server) Configure(cfg config.Listener, idle time.Duration) {
 	limits.TargetBytes = orElse(limits.TargetBytes, limits.HeadBytes)
 	limits.HeadTimeout = orElse(limits.HeadTimeout, unlimited)
 	limits.BodyProgress = orElse(limits.BodyProgress, unlimited)
-	s.settings.Store(&settings{cfg, idle})
+	s.settings.Store(&settings{cfg, idle, shaping.Only(cfg.TrustedProxies), shaping.NewAccess(cfg.Access)})
+	s.line.sweepNow() // idle may be shorter now
 }
 
 // unlimited is what a timeout of 0 stands for.
@@ -84,13 +93,6 @@ func (s *Server) Open() int { return int(s.open.Load()) }
 // Name is the listener's.
 func (s *Server) Name() string { return s.name }
 
-// An accept that fails, because descriptors have run out or the client was
-// gone already, is tried again after a pause that grows.
-const (
-	firstAcceptPause = 5 * time.Millisecond
-	longAcceptPause  = time.Second
-)
-
 // Serve accepts connections from ln until Drain or Close; it owns ln.
 func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
@@ -99,45 +101,40 @@ func (s *Server) Serve(ln net.Listener) error {
 	if s.draining.Load() {
 		return ln.Close()
 	}
-	pause := time.Duration(0)
+	a := newAcceptor(s, ln)
+	defer a.close()
 	for {
-		nc, err := ln.Accept()
+		nc, err := a.accept()
 		if s.draining.Load() {
 			if err == nil {
 				_ = nc.Close()
 			}
 			return nil
 		}
-		if errors.Is(err, net.ErrClosed) {
+		if err != nil {
 			return fmt.Errorf("listener %s: %w", s.name, err)
 		}
-		if err != nil {
-			pause = min(max(2*pause, firstAcceptPause), longAcceptPause)
-			s.log.Warn("cannot accept", "listener", s.name, "error", err.Error(), "pause_ms", pause.Milliseconds())
-			<-time.NewTimer(pause).C
-			continue
-		}
-		pause = 0
 		s.accept(nc)
 	}
 }
 
-// accept begins to serve a connection, if there is room for it.
-func (s *Server) accept(nc net.Conn) {
-	settings := s.settings.Load()
-	if limit := settings.Limits.Connections; limit > 0 && s.Open() >= limit {
-		_ = nc.Close()
-		return
-	}
-	c := &conn{server: s, cfg: settings}
+// start begins to serve a connection; direct tells that it is counted among its
+// peer's.
+func (s *Server) start(nc net.Conn, cfg *settings, peer netip.Addr, direct bool) {
+	c := &conn{server: s, counted: direct}
 	if err := c.open(nc); err != nil {
 		s.log.Error("cannot serve", "listener", s.name, "error", err.Error())
 		_ = nc.Close()
+		if direct {
+			s.exit(peer)
+		}
 		return
 	}
 	c.body = body{wire: &c.wire, fillOne: c.fillBody, err: io.EOF} // no call, no body to come
 	c.parkFn = c.parked
-	c.describe(nc.RemoteAddr(), nc.LocalAddr())
+	_, port := addrOf(nc.LocalAddr())
+	c.describe(peer, port)
+	c.meet(cfg)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining.Load() { // under the lock that Drain takes before it waits for done
@@ -154,6 +151,9 @@ func (s *Server) accept(nc net.Conn) {
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	if c.counted {
+		s.exitLocked(c.client.Addr)
+	}
 	s.mu.Unlock()
 	s.open.Add(-1)
 	s.done.Done()
@@ -180,21 +180,12 @@ func (s *Server) Drain(ctx context.Context) error {
 	if s.listener != nil {
 		_ = s.listener.Close()
 	}
-	if s.sweeper != nil {
-		s.sweeper.Stop()
-		s.sweeper = nil
-	}
-	var resting []*conn
 	for c := range s.conns {
-		switch {
-		case s.watcher.resting.take(&c.resting):
-			resting = append(resting, c)
-		case c.idle.Load():
-			_ = c.nc.SetReadDeadline(longAgo)
-		}
+		c.leaveLocked()
 	}
 	s.mu.Unlock()
-	for _, c := range resting {
+	s.line.stop()
+	for c := s.line.takeFirst(s.watcher, never); c != nil; c = s.line.takeFirst(s.watcher, never) {
 		s.end(c)
 	}
 	over := make(chan struct{})

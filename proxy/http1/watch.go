@@ -3,6 +3,7 @@ package http1
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -21,6 +22,9 @@ type Watcher struct {
 	thinking *poller[watch]
 	resting  *poller[*conn]
 	burst    burst
+
+	mu      sync.Mutex // guards servers
+	servers []*Server
 }
 
 // A watch is whose try ends when the client leaves.
@@ -41,6 +45,34 @@ func NewWatcher() (*Watcher, error) {
 		return nil, fmt.Errorf("cannot watch clients: %w", err)
 	}
 	return &Watcher{thinking: thinking, resting: resting}, nil
+}
+
+// serves notes that a server's connections rest here.
+func (w *Watcher) serves(s *Server) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.servers = append(w.servers, s)
+}
+
+// evict closes up to n resting connections, of whichever server, those that have
+// rested the longest first. It returns how many.
+func (w *Watcher) evict(n int, why eviction) (closed int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for closed < n {
+		var longest *Server
+		var since int64
+		for _, s := range w.servers {
+			if first := s.line.since(); first > 0 && (longest == nil || first < since) {
+				longest, since = s, first
+			}
+		}
+		if longest == nil || !longest.evictResting(why) {
+			break
+		}
+		closed++
+	}
+	return closed
 }
 
 // Run looks at clients until ctx ends. After it nobody may be watched.

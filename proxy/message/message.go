@@ -176,13 +176,16 @@ type Upstream interface {
 	Release()
 }
 
-// A Client is who sent the call, as the connection says.
+// A Client is who sent the call: the peer, as the connection says, or whom
+// trusted proxies say it passed the call on for.
 type Client struct {
 	Addr    netip.Addr
 	Text    []byte // Addr as text
+	Peer    []byte // the peer's address as text
 	Scheme  []byte // http or https
-	Port    []byte // the port it came to, as text
-	Trusted bool   // the listener believes what it says of others
+	Port    []byte // the port that the peer came to, as text
+	Trusted bool   // the listener believes what the peer says of others
+	Barred  bool   // the listener's access rules turn it away
 }
 
 // An Exchange is one call as a transport sees it: what to send, where the

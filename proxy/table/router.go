@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/shaping"
 )
 
 // maxDepth is how many segments a path prefix may have.
@@ -42,7 +43,7 @@ func buildRouter(routes []config.Route, functions map[string]*Function) router {
 		if fn == nil || depth(route.PathPrefix) > maxDepth {
 			continue // build has refused it
 		}
-		to := &Route{fn, route.RawPath, route.EncodedSlash, priorityOf(route.Priority)}
+		to := &Route{fn, shaping.NewAccess(route.Access), route.RawPath, route.EncodedSlash, priorityOf(route.Priority)}
 		if len(route.Hosts) == 0 {
 			r.any.add(route.PathPrefix, to)
 		}

@@ -113,9 +113,11 @@ func (s *State) wake() {
 	}
 }
 
-// A Route is a function, and what the rule that leads to it says of paths.
+// A Route is a function, and what the rule that leads to it says of clients and
+// of paths.
 type Route struct {
 	*Function
+	Access       *shaping.Access // who may call it; nil is everyone
 	RawPath      bool
 	EncodedSlash string
 	Priority     coldstart.Priority
