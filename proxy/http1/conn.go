@@ -108,6 +108,8 @@ func (c *conn) nextHead() bool {
 	r.Close = r.Close || c.last || c.server.draining.Load()
 	if c.client.Trusted {
 		c.findClient()
+	} else if c.client.Barred { // by rules that came after it
+		r.Close = true
 	}
 	c.body.begin(r.Framing, r.Length, true)
 	return true

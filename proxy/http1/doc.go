@@ -16,6 +16,10 @@
 //   - A connection belongs to one goroutine. Others may only wake it, cut its
 //     body, or cancel the one try whose generation they hold.
 //   - A connection that idles holds no buffer.
+//   - A connection that rests is in its server's line; the Watcher's take
+//     decides whose it is, the line is only where to look (rest.go).
+//   - Who is told to leave while it waits for a call is told under the server's
+//     lock, by state; a call that crosses that is served, and is the last.
 //
 // Decision, 2026-11-23: waiting uses syscall.RawConn.Read instead of
 // net.Conn.Read, because only there can the buffer be taken when there is

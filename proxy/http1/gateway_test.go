@@ -46,6 +46,7 @@ type gateway struct {
 // A record is what was told of a call that has ended.
 type record struct {
 	function, cause string
+	client          string
 	status, tries   int
 	in, out         int64
 	held            time.Duration
@@ -62,7 +63,7 @@ func (g *gateway) Record(c *proxy.Call) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.records = append(g.records, record{c.Function().Name, c.Cause(), c.Status(), c.Tries(), c.BytesIn, c.BytesOut, c.Held(), c.Err()})
+	g.records = append(g.records, record{c.Function().Name, c.Cause(), string(c.Client.Text), c.Status(), c.Tries(), c.BytesIn, c.BytesOut, c.Held(), c.Err()})
 	select {
 	case g.came <- struct{}{}:
 	default:
