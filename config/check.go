@@ -76,6 +76,7 @@ func (c *checker) listeners(p *path) {
 		c.address(at.key("address"), l.Address, false)
 		c.limits(at.key("limits"), l.Limits)
 		c.access(at.key("access"), l.Access)
+		c.proxyProtocol(at.key("proxy_protocol"), l.ProxyProtocol)
 		s := socket(l.Address)
 		if s == "" {
 			continue // each its own port
@@ -112,6 +113,13 @@ func (c *checker) access(p *path, a Access) {
 		if list != nil && len(list) == 0 && c.d.sound(p.key(key)) {
 			c.fail(p.key(key), "leave the key out, or say whom it is about", "is empty")
 		}
+	}
+}
+
+// proxyProtocol refuses one that nobody speaks.
+func (c *checker) proxyProtocol(p *path, pp ProxyProtocol) {
+	if pp.Header == "optional" && len(pp.From) == 0 {
+		c.missing(p.key("from"), "say whose headers are believed: from: [10.0.0.0/8]")
 	}
 }
 

@@ -55,12 +55,30 @@ type Listener struct {
 	// X-Forwarded-For that is not a trusted proxy's itself. That is client_ip
 	// in the access log, and whom access is about.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
-	// Access says who may connect. Others are hung up on. Where a trusted
-	// proxy tells who the client is, the connection is the proxy's, and the
-	// client's calls are answered 403 instead.
+	// ProxyProtocol says whose connections begin with a PROXY header.
+	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
+	// Access says who may connect. Others are hung up on. Where a proxy
+	// tells who the client is, the connection is the proxy's, and the client's
+	// calls are answered 403 instead.
 	Access Access `yaml:"access"`
 	// Limits of what a client may ask of the listener.
 	Limits Limits `yaml:"limits"`
+}
+
+// ProxyProtocol is how a proxy that passes bytes and not calls says whose they
+// are: by a header of the PROXY protocol, version 1 or 2, in front of the first
+// of them. The client in it is then the peer: trusted_proxies, access and
+// limits are about that one. A peer that is not listed and sends such a header
+// has sent a malformed request.
+type ProxyProtocol struct {
+	// From lists the peers that send it, and are believed.
+	From []netip.Prefix `yaml:"from"`
+	// Header is whether each of their connections must begin with one. A
+	// "required" one that is missing, malformed, or not whole within
+	// limits.head_timeout closes the connection. With "optional" a connection
+	// without one is the peer's own; then whoever reaches weir through a peer
+	// that adds none can write one and pass for anybody.
+	Header string `yaml:"header" default:"required" enum:"required,optional"`
 }
 
 // Access says by the client's address who may come in. The most specific

@@ -15,7 +15,7 @@ var families = []family{
 	{"weir_http_request_bytes_total", "counter", "Bytes of request bodies that were read from clients."},
 	{"weir_http_response_bytes_total", "counter", "Bytes of answers' bodies that were passed on to clients."},
 	{"weir_open_connections", "gauge", "Clients connected now, by listener."},
-	{"weir_connections_refused_total", "counter", "Connections that were closed before they had a call, by listener and reason: access (the access rules), connections, connections_per_client (the limits), descriptors (they have run out)."},
+	{"weir_connections_refused_total", "counter", "Connections that were closed before they had a call, by listener and reason: access (the access rules), connections, connections_per_client (the limits), descriptors (they have run out), proxy_header (missing, malformed or too slow)."},
 	{"weir_connections_evicted_total", "counter", "Idle connections that were closed to make room, by listener and what was short: connections, descriptors."},
 	{"weir_upstream_request_duration_seconds", "histogram", "Time from the begin of a call's last try to the head of the endpoint's answer."},
 	{"weir_upstream_attempts_total", "counter", "Tries by how they ended: ok, connect_failed, reset, malformed, timeout, canceled, broken (in the middle of the body)."},

@@ -49,6 +49,7 @@ type conn struct {
 	rested   bool // at least once
 	last     bool // the server has asked for an end: there is no further call
 	counted  bool // among its client's connections
+	unproven bool // a PROXY header has to come first
 
 	peek    [1]byte
 	parkFn  func(fd uintptr) bool
@@ -69,7 +70,10 @@ func (c *conn) serve() (rests bool) {
 		if next == nothingYet {
 			return true
 		}
-		if next == noCall || !c.nextHead() || !c.carry() {
+		if next == aCall && c.unproven && c.readProxyHeader() {
+			continue
+		}
+		if next == noCall || c.unproven || !c.nextHead() || !c.carry() {
 			c.shut()
 			return false
 		}
@@ -147,10 +151,10 @@ func (c *conn) awaitCall() next {
 		c.forget()
 	}
 	for {
-		for c.w-c.r >= 2 && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n' {
+		for !c.unproven && c.w-c.r >= 2 && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n' {
 			c.r += 2 // an empty line before a request is passed over, RFC 9112 section 2.2
 		}
-		if c.w-c.r > 1 || c.w-c.r == 1 && c.buf[c.r] != '\r' {
+		if c.w-c.r > 1 || c.w-c.r == 1 && (c.unproven || c.buf[c.r] != '\r') {
 			return aCall // pipelined
 		}
 		patience := min(awake, c.cfg.idle)

@@ -28,6 +28,7 @@ const (
 	refusedConnections
 	refusedPerClient
 	refusedDescriptors
+	refusedProxyHeader
 	numRefusals
 )
 
@@ -37,6 +38,7 @@ var refusals = [numRefusals]string{
 	refusedConnections: "connections",
 	refusedPerClient:   "connections_per_client",
 	refusedDescriptors: "descriptors",
+	refusedProxyHeader: "proxy_header",
 }
 
 // An eviction is what an idle connection was closed for.
@@ -86,9 +88,11 @@ func (s *Server) refuse(nc net.Conn, why refusal) {
 func (s *Server) accept(nc net.Conn) {
 	cfg := s.settings.Load()
 	peer, _ := addrOf(nc.RemoteAddr())
-	// A connection of a trusted proxy is no client's: neither the rules nor
+	// A connection of a trusted proxy is no client's, and one with a PROXY
+	// header in front is not known to be anybody's yet: neither the rules nor
 	// the limit for clients are about it.
-	direct := !cfg.trusted.Allows(peer)
+	unproven := cfg.proxied.Allows(peer)
+	direct := !unproven && !cfg.trusted.Allows(peer)
 	if direct && !cfg.access.Allows(peer) {
 		s.refuse(nc, refusedAccess)
 		return
@@ -104,7 +108,7 @@ func (s *Server) accept(nc net.Conn) {
 		s.refuse(nc, refusedConnections)
 		return
 	}
-	s.start(nc, cfg, peer, direct)
+	s.start(nc, cfg, peer, direct, unproven)
 }
 
 // A clientKey is what a client's connections are counted by: its address, or of

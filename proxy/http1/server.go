@@ -55,6 +55,7 @@ type settings struct {
 	idle    time.Duration   // the keep-alive wait
 	trusted *shaping.Access // TrustedProxies
 	access  *shaping.Access // Access
+	proxied *shaping.Access // ProxyProtocol.From
 }
 
 // NewServer makes a Server for a listener; idle is the keep-alive wait.
@@ -72,7 +73,13 @@ func (s *Server) Configure(cfg config.Listener, idle time.Duration) {
 	limits.TargetBytes = orElse(limits.TargetBytes, limits.HeadBytes)
 	limits.HeadTimeout = orElse(limits.HeadTimeout, unlimited)
 	limits.BodyProgress = orElse(limits.BodyProgress, unlimited)
-	s.settings.Store(&settings{cfg, idle, shaping.Only(cfg.TrustedProxies), shaping.NewAccess(cfg.Access)})
+	s.settings.Store(&settings{
+		Listener: cfg,
+		idle:     idle,
+		trusted:  shaping.Only(cfg.TrustedProxies),
+		access:   shaping.NewAccess(cfg.Access),
+		proxied:  shaping.Only(cfg.ProxyProtocol.From),
+	})
 	s.line.sweepNow() // idle may be shorter now
 }
 
@@ -119,9 +126,9 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // start begins to serve a connection; direct tells that it is counted among its
-// peer's.
-func (s *Server) start(nc net.Conn, cfg *settings, peer netip.Addr, direct bool) {
-	c := &conn{server: s, counted: direct}
+// peer's, unproven that a PROXY header comes first.
+func (s *Server) start(nc net.Conn, cfg *settings, peer netip.Addr, direct, unproven bool) {
+	c := &conn{server: s, counted: direct, unproven: unproven}
 	if err := c.open(nc); err != nil {
 		s.log.Error("cannot serve", "listener", s.name, "error", err.Error())
 		_ = nc.Close()
@@ -165,6 +172,7 @@ func (s *Server) guard(c *conn) (rests bool) {
 		if bug := recover(); bug != nil {
 			rests = false
 			s.log.Error("BUG: a connection panicked", "panic", fmt.Sprint(bug), "stack", string(debug.Stack()))
+			c.Unwatch()
 			_ = c.nc.Close()
 		}
 	}()

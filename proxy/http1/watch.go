@@ -3,6 +3,8 @@ package http1
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +33,17 @@ type Watcher struct {
 type watch struct {
 	canceler message.Canceler
 	gen      uint64
+	log      *slog.Logger
+}
+
+// cancel ends the try. A panic in it costs that, and not the Watcher of all.
+func (w watch) cancel() {
+	defer func() {
+		if bug := recover(); bug != nil {
+			w.log.Error("BUG: a cancel panicked", "panic", fmt.Sprint(bug), "stack", string(debug.Stack()))
+		}
+	}()
+	w.canceler.Cancel(w.gen)
 }
 
 // NewWatcher makes a Watcher. Run must be running while a Server is.
@@ -80,7 +93,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		// The generation makes a cancel harmless that comes when the try is over.
-		return w.thinking.run(ctx, func(seen watch) { seen.canceler.Cancel(seen.gen) })
+		return w.thinking.run(ctx, watch.cancel)
 	})
 	work.Go(func() error {
 		return w.resting.run(ctx, func(c *conn) { go c.server.run(c) })
@@ -91,7 +104,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 // Watch has the try canceled when the client leaves. Without a descriptor to
 // spare the call goes on unwatched.
 func (c *conn) Watch(canceler message.Canceler, gen uint64) {
-	c.watch.what = watch{canceler, gen}
+	c.watch.what = watch{canceler, gen, c.server.log}
 	_ = c.rc.Control(func(fd uintptr) {
 		c.watched = c.server.watcher.thinking.add(int(fd), unix.EPOLLRDHUP, false, &c.watch) == nil
 	})
