@@ -60,6 +60,9 @@ func (a *acceptor) accept() (net.Conn, error) {
 				return nc, nil
 			}
 			// It came by the descriptor that was kept, and there is no other.
+			if a.evict(unix.EMFILE) && a.keepReserve() {
+				return nc, nil
+			}
 			a.server.refuse(nc, refusedDescriptors)
 			a.keepReserve()
 			a.count.refused++
@@ -74,11 +77,10 @@ func (a *acceptor) accept() (net.Conn, error) {
 	}
 }
 
-// makeRoom wins a descriptor for the next accept.
+// makeRoom wins a descriptor for the next accept. The kernel asks for one before
+// it looks whether anybody waits, so it may be a while until that returns.
 func (a *acceptor) makeRoom(err error) {
-	if n := a.server.watcher.evict(evictAtOnce, evictedDescriptors); n > 0 {
-		a.count.evicted += n
-		a.tell(err)
+	if a.evict(err) {
 		return
 	}
 	if a.reserve >= 0 {
@@ -88,6 +90,17 @@ func (a *acceptor) makeRoom(err error) {
 	}
 	a.rest(err) // somebody else was quicker
 	a.keepReserve()
+}
+
+// evict closes some of those that rest, if any do.
+func (a *acceptor) evict(err error) bool {
+	n := a.server.watcher.evict(evictAtOnce, evictedDescriptors)
+	if n == 0 {
+		return false
+	}
+	a.count.evicted += n
+	a.tell(err)
+	return true
 }
 
 // keepReserve takes a descriptor that is good for nothing but to be given up.

@@ -65,6 +65,14 @@ func (h *hoard) give(n int) {
 	*h = (*h)[:len(*h)-n]
 }
 
+// comeAndGo returns when the server is known to accept, and nobody is there.
+func (g *gateway) comeAndGo() {
+	c := g.dial()
+	eventually(g.t, "it is in", func() bool { return g.server.Open() == 1 })
+	_ = c.Close()
+	eventually(g.t, "it has left", func() bool { return g.server.Open() == 0 })
+}
+
 // With every descriptor of the process in use, the connections that have rested
 // the longest are closed to take others in.
 func TestDescriptorsAreWonFromThoseAtRest(t *testing.T) {
@@ -105,6 +113,7 @@ func TestDescriptorsAreWonFromThoseAtRest(t *testing.T) {
 func TestDescriptorsRunOut(t *testing.T) {
 	inAProcessOfItsOwn(t)
 	g := start(t, backend(t, hello), parts{})
+	g.comeAndGo()
 	var all hoard
 	all.takeAll(t)
 	all.give(1) // for the client's side, again and again
@@ -123,6 +132,29 @@ func TestDescriptorsRunOut(t *testing.T) {
 	}
 	if r := g.server.Refused()["descriptors"]; r != n {
 		t.Errorf("%d refused, though descriptors are back", r)
+	}
+}
+
+// The last descriptor was given up while nobody rested yet. Who comes later has
+// the place of one who does by then.
+func TestDescriptorsAreWonLater(t *testing.T) {
+	inAProcessOfItsOwn(t)
+	g := start(t, backend(t, hello), parts{})
+	g.comeAndGo()
+	var all hoard
+	all.takeAll(t)
+	all.give(2)
+	first := g.dial() // both sides of it: now there is none, and the reserve is given up
+	eventually(t, "it is in", func() bool { return g.server.Open() == 1 })
+	atRest(t)
+	all.give(1)
+	second := g.dial()
+	first.wantClosed()
+	all.give(len(all))
+	second.send(get)
+	second.want("GET", 200)
+	if e, r := g.server.Evicted()["descriptors"], g.server.Refused()["descriptors"]; e != 1 || r != 0 {
+		t.Errorf("%d closed, %d refused; want 1 and 0", e, r)
 	}
 }
 

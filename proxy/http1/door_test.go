@@ -2,6 +2,7 @@ package http1_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weir-gateway/weir/config"
 )
@@ -41,6 +44,9 @@ func (g *gateway) tryFrom(addr string) (*client, error) {
 func (g *gateway) wantTurnedAway(from string) {
 	g.t.Helper()
 	c, err := g.tryFrom(from)
+	for errors.Is(err, unix.EMFILE) { // accept holds a descriptor while it looks whether anybody waits
+		c, err = g.tryFrom(from)
+	}
 	if err != nil { // the reset came very soon
 		return
 	}
