@@ -265,20 +265,32 @@ func TestConnectionsAreClosedToMakeRoom(t *testing.T) {
 	second.send(get) // it was not touched
 	second.want("GET", 200)
 
-	fifth := g.dial() // second has no rest yet, but idles
+	// second does not rest yet, but idles once its goroutine has come so far.
+	var fifth *client
+	refused := func() int { return g.server.Refused()["connections"] }
+	inFlight := func() int { return g.endpoint(0).Link.Slots.InFlight() }
+	for inFlight() < 3 {
+		before := refused()
+		c, err := g.tryFrom("127.0.0.1")
+		if err == nil {
+			_, _ = io.WriteString(c, wait)
+			fifth = c
+		}
+		eventually(t, "the fifth is in or not", func() bool { return inFlight() == 3 || refused() > before })
+	}
 	second.wantClosed()
-	fifth.send(wait)
-	g.inFlight(3)
+	before := refused()
 
 	g.wantTurnedAway("127.0.0.1") // all have a call
 	release()
 	for _, c := range []*client{busy, fourth, fifth} {
 		c.want("GET", 200)
 	}
+	atRest(t)
 	last := g.dial()
 	last.send(get)
 	last.want("GET", 200)
-	if r, e := g.server.Refused()["connections"], g.server.Evicted()["connections"]; r != 1 || e != 3 {
+	if r, e := refused()-before, g.server.Evicted()["connections"]; r != 1 || e != 3 {
 		t.Errorf("%d refused, %d evicted; want 1 and 3", r, e)
 	}
 }
