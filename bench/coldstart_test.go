@@ -202,7 +202,7 @@ func TestThousandFirstCalls(t *testing.T) {
 // TestCallsAroundTheIdleLimit: functions that go back to nothing all the time,
 // and calls that come just then. Not one may fail.
 func TestCallsAroundTheIdleLimit(t *testing.T) {
-	const idle = "idle_after: 20ms, min_up: 1ms, max_wait: 20s"
+	const idle = "idle_after: 20ms, min_up: 1ms, grace: 1ms, max_wait: 20s"
 	l := run(t, "", function("fd", "fd", 5*time.Millisecond, idle), function("port", "port", 5*time.Millisecond, idle),
 		function("one", "fd", 5*time.Millisecond, idle+", concurrency: 1, max_scale: 2"))
 	var work sync.WaitGroup

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -50,11 +51,24 @@ func serveFunction(boot string) {
 	}
 	time.Sleep(d)
 	var listens int64 // written once, before the first call
+	var calls, inside, most atomic.Int64
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			echo(w, r)
 			return
 		}
+		number := calls.Add(1)
+		for now := inside.Add(1); ; {
+			if was := most.Load(); now <= was || most.CompareAndSwap(was, now) {
+				break
+			}
+		}
+		defer inside.Add(-1)
+		if work, err := time.ParseDuration(r.Header.Get("X-Work")); err == nil {
+			time.Sleep(work)
+		}
+		w.Header().Set("X-Number", strconv.FormatInt(number, 10))
+		w.Header().Set("X-Most", strconv.FormatInt(most.Load(), 10))
 		w.Header().Set("X-Listens", strconv.FormatInt(listens, 10))
 		_, _ = io.WriteString(w, "hello\n")
 	})

@@ -97,7 +97,7 @@ func open(t testing.TB, doc string) *window {
 	}
 	w.addr = ln.Addr().String()
 	server := New(Parts{Scene: scene, Telemetry: tel, Ready: w.ready, Log: log})
-	server.endpoints = append(server.endpoints, endpoint{"/bug", "", server.view(func(telemetry.Scene, string) any { panic("x") })})
+	server.endpoints = append(server.endpoints, endpoint{path: "/bug", serve: server.view(func(telemetry.Scene, string) any { panic("x") })})
 	work.Go(func() {
 		if err := server.Serve(ctx, ln); err != nil {
 			t.Errorf("serve: %v", err)

@@ -37,24 +37,26 @@ type Server struct {
 type endpoint struct {
 	path, says string
 	serve      func(ctx *fasthttp.RequestCtx, name string)
+	does       bool // something: it is asked for with POST
 }
 
 // New makes a Server. Nothing happens before Serve.
 func New(p Parts) *Server {
 	s := &Server{Parts: p}
 	s.endpoints = []endpoint{
-		{"/", "this list", s.index},
-		{"/livez", "whether the process lives", s.live},
-		{"/readyz", "whether it should be sent calls; ?verbose says why not", s.ready},
-		{"/healthz", "the same as /livez", s.live},
-		{"/metrics", "metrics in the text format of Prometheus", s.metrics},
-		{"/api/v1/version", "which weir this is", s.view(version)},
-		{"/api/v1/config", "the configuration that stands, with defaults filled in", s.view(effectiveConfig)},
-		{"/api/v1/routes", "which calls go to which function", s.view(routes)},
-		{"/api/v1/functions", "the functions and how they fare", s.view(functions)},
-		{"/api/v1/functions/{f}", "one of them", s.view(oneFunction)},
-		{"/api/v1/functions/{f}/endpoints", "who serves it now", s.view(endpointsOf)},
-		{"/api/v1/refused", "what of the configuration weir does without, and why", s.view(refused)},
+		{"/", "this list", s.index, false},
+		{"/livez", "whether the process lives", s.live, false},
+		{"/readyz", "whether it should be sent calls; ?verbose says why not", s.ready, false},
+		{"/healthz", "the same as /livez", s.live, false},
+		{"/metrics", "metrics in the text format of Prometheus", s.metrics, false},
+		{"/api/v1/version", "which weir this is", s.view(version), false},
+		{"/api/v1/config", "the configuration that stands, with defaults filled in", s.view(effectiveConfig), false},
+		{"/api/v1/routes", "which calls go to which function", s.view(routes), false},
+		{"/api/v1/functions", "the functions and how they fare", s.view(functions), false},
+		{"/api/v1/functions/{f}", "one of them", s.view(oneFunction), false},
+		{"/api/v1/functions/{f}/endpoints", "who serves it now", s.view(endpointsOf), false},
+		{"/api/v1/functions/{f}/reset", "POST: the next call is worth a start, although the last ones failed", s.view(reset), true},
+		{"/api/v1/refused", "what of the configuration weir does without, and why", s.view(refused), false},
 	}
 	return s
 }
@@ -135,6 +137,13 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) {
 		switch {
 		case !ok:
 			continue
+		case e.does && !ctx.IsPost():
+			refuse(ctx, fasthttp.StatusMethodNotAllowed, "method", "Only POST is answered here.")
+			ctx.Response.Header.Set("Allow", "POST")
+		case e.does && len(ctx.Request.Header.Peek("Origin")) > 0: // a page in the operator's browser, of anybody's
+			refuse(ctx, fasthttp.StatusForbidden, "forbidden", "A web page may not do this.")
+		case e.does:
+			e.serve(ctx, name)
 		case !ctx.IsGet() && !ctx.IsHead():
 			refuse(ctx, fasthttp.StatusMethodNotAllowed, "method", "Only GET and HEAD are answered here.")
 			ctx.Response.Header.Set("Allow", "GET, HEAD")

@@ -110,6 +110,21 @@ func look(fn *table.Function, now time.Time) Function {
 	return seen
 }
 
+// reset opens the door that failed starts have closed.
+func reset(scene telemetry.Scene, name string) any {
+	fn := scene.Table.Functions[name]
+	if fn == nil {
+		return nil
+	}
+	if fn.Start != nil {
+		fn.Start.Reset()
+	}
+	return struct {
+		Function string `json:"function"`
+		Reset    bool   `json:"reset"` // false: nothing can raise it
+	}{name, fn.Start != nil}
+}
+
 func endpointsOf(scene telemetry.Scene, name string) any {
 	fn := scene.Table.Functions[name]
 	if fn == nil {

@@ -26,6 +26,7 @@ type stage struct {
 	mu     sync.Mutex
 	report func([]discovery.Endpoint)
 	ups    atomic.Int64
+	downs  atomic.Int64
 	err    error
 }
 
@@ -38,7 +39,12 @@ func (s *stage) ScaleUp(context.Context, config.Function, int) error {
 	return s.err
 }
 
-func (s *stage) ScaleDown(context.Context, config.Function, int) error  { return nil }
+func (s *stage) ScaleDown(context.Context, config.Function, int) error {
+	s.downs.Add(1)
+	s.set()
+	return nil
+}
+
 func (s *stage) Replicas(context.Context, config.Function) (int, error) { return 0, nil }
 func (s *stage) set(endpoints ...discovery.Endpoint) {
 	s.mu.Lock()

@@ -469,3 +469,71 @@ func TestRefusalsAllocateNothing(t *testing.T) {
 		t.Errorf("a refused call allocates %.2f times", per)
 	}
 }
+
+// An instance that says that it is not done is kept, and serves on.
+func TestPreStopCheck(t *testing.T) {
+	g, s := cold(t, ", idle_after: 30ms, min_up: 1ms, grace: 1ms, pre_stop_check: { path: /done }")
+	c := g.dial()
+	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	g.held(1)
+	var asked atomic.Int64
+	s.raise(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/done" && asked.Add(1) < 3 {
+			w.WriteHeader(http.StatusConflict)
+		}
+	})
+	c.want("GET", 200)
+	again := false
+	for began := time.Now(); s.downs.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("it is never stopped")
+		}
+		if asked.Load() == 1 && !again {
+			again = true
+			c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+			c.want("GET", 200)
+		}
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("stopped after %d questions", n)
+	}
+	if n := s.ups.Load(); n != 1 {
+		t.Errorf("%d starts", n)
+	}
+}
+
+// Half of those who wait leave: their places are free, and only the others are
+// sent on.
+func TestHalfOfTheLineLeaves(t *testing.T) {
+	g, s := cold(t, "")
+	const n = 200
+	var clients []*client
+	for i := range n {
+		c := g.dial()
+		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: h\r\n\r\n", i)
+		clients = append(clients, c)
+	}
+	g.held(n)
+	for i := 0; i < n; i += 2 {
+		_ = clients[i].Close()
+	}
+	g.held(n / 2)
+	if held, bytes := g.keeper.Pool().Held(), g.keeper.Pool().Bytes(); held != n/2 || bytes <= 0 {
+		t.Errorf("%d places are taken, with %d bytes", held, bytes)
+	}
+	var left atomic.Int64
+	s.raise(t, 0, func(_ http.ResponseWriter, r *http.Request) {
+		if i, err := strconv.Atoi(r.URL.Path[1:]); err != nil || i%2 == 0 {
+			left.Add(1)
+		}
+	})
+	for i := 1; i < n; i += 2 {
+		clients[i].want("GET", 200)
+	}
+	if got := left.Load(); got > 0 {
+		t.Errorf("%d calls of clients that had left were sent on", got)
+	}
+	if held, bytes := g.keeper.Pool().Held(), g.keeper.Pool().Bytes(); held != 0 || bytes != 0 {
+		t.Errorf("%d places are taken, with %d bytes, and nobody waits", held, bytes)
+	}
+}
