@@ -13,12 +13,11 @@ import (
 // function that can be started, and in the problem if that came to nothing.
 
 var (
-	nameCold         = []byte("X-Weir-Cold")
 	nameServerTiming = []byte("Server-Timing")
 	nameApplied      = []byte("Preference-Applied")
 
-	coldHit  = []byte("hit")
-	coldHeld = []byte("held")
+	coldHit  = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("hit")}
+	coldHeld = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("held")}
 )
 
 // addCold adds what the answer says about being held.
@@ -32,11 +31,11 @@ func (c *Call) addCold(added []message.Field) []message.Field {
 		return added
 	}
 	if c.fn.ColdStart.ColdHeader && (c.held > 0 || c.relayed) {
-		value := coldHit
+		field := &coldHit
 		if c.held > 0 {
-			value = coldHeld
+			field = &coldHeld
 		}
-		added = append(added, message.Field{Name: nameCold, Value: value})
+		added = append(added, *field)
 	}
 	if c.fn.ColdStart.ServerTiming {
 		start := len(c.scratch)

@@ -125,7 +125,9 @@ func (s *Screen) tellLife(n news, function string) bool {
 		s.event(n.at, good, function, "started", words)
 	case "start failed":
 		s.event(n.at, bad, function, "failed", n.text("error"))
-		s.event(n.at, bad, function, "", "no other start is tried for "+n.seconds("retry_ms"))
+		if n.number("retry_ms") > 0 { // else the next call is worth a try
+			s.event(n.at, bad, function, "", "no other start is tried for "+n.seconds("retry_ms"))
+		}
 	case "instance listens":
 		s.listens(function, n.text("instance"))
 	case "instance exited":

@@ -68,6 +68,11 @@ slow     held      3 calls wait, starting an instance
 slow     failed    it exited
 slow               no other start is tried for 1 s
 `},
+		{"a first failed start", func(log, _ *slog.Logger) {
+			log.Warn("start failed", "function", "slow", "error", "it exited", "took_ms", int64(104), "retry_ms", int64(0), "held", 3)
+		}, `
+slow     failed    it exited
+`},
 		{"a crash", func(log, instance *slog.Logger) {
 			instance.Info("instance listens", "took_ms", 5.0)
 			log.Info("starting", "function", "slow", "held", 2) // who waits is quicker than the last words
