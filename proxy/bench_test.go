@@ -26,7 +26,7 @@ func warm() *Call {
 // whatWarmPays is all that a warm call does for the sake of cold starts.
 func (c *Call) whatWarmPays(slots interface{ Answered() bool }, added []message.Field) bool {
 	ok := !c.timed && !c.fn.OwnDeadline && c.fn.Hold.Empty() // heed, take; that the call has a deadline at all is older
-	if slots.Answered() {                      // forward
+	if slots.Answered() {                                    // forward
 		c.fn.Hold.Wake(1)
 	}
 	c.addCold(added)  // respond
