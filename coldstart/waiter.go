@@ -45,6 +45,13 @@ func (w *Waiter) Turn() bool {
 	return turn
 }
 
+// First tells whether w is the one that goes next.
+func (w *Waiter) First() bool {
+	w.hold.mu.Lock()
+	defer w.hold.mu.Unlock()
+	return w.verdict == nil && w.hold.firstLocked() == w
+}
+
 // Wait sleeps until it is w's turn (nil) or waiting is over: the verdict of
 // Fail, os.ErrDeadlineExceeded at the moment until, or the Parker's error
 // because the caller has gone. It may return nil without a turn; ask Turn.

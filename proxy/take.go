@@ -103,8 +103,8 @@ func (c *Call) stand(until time.Time, passed error) error {
 		case wake == until:
 			return passed
 		default:
-			look = true
 			c.tried = [maxTries]*table.Endpoint{} // it may be well again
+			look = c.waiter.First()               // those behind find out when they are let look
 		}
 	}
 }

@@ -351,7 +351,14 @@ func TestRefusedCallsKeepTheirPlace(t *testing.T) {
 	}
 	_ = ln.Close()
 	s.set(discovery.Endpoint{ID: "liar", Addr: ln.Addr().String(), Weight: 1, Slots: 1})
-	g.inState("warm")
+	for began := time.Now(); len(g.keeper.Table().Functions["f"].Set().Endpoints) == 0 || !g.endpoint(0).Outlier.Ejected(time.Now()); time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("nobody has tried the liar")
+		}
+	}
+	s.set() // and is found out
+	g.inState("starting")
+	g.held(n)
 	var mu sync.Mutex
 	var order []string
 	s.raise(t, 1, func(_ http.ResponseWriter, r *http.Request) {
