@@ -418,6 +418,7 @@ func TestPanicCostsOneCall(t *testing.T) {
 	c = g.dial()
 	c.send(get)
 	c.want("GET", 200)
+	g.record(2) // a call leaves the gate after its answer
 	f := g.keeper.Table().Functions["f"]
 	if n, _ := f.Gate.Inside(); n != 0 || f.Set().Endpoints[0].Link.Slots.InFlight() != 0 {
 		t.Errorf("%d inside, %d in flight", n, f.Set().Endpoints[0].Link.Slots.InFlight())
