@@ -33,6 +33,9 @@ var mayImport = map[string][]string{
 	"internal/testkit":   {},
 	"internal/demo":      {"config"},
 	"bench":              {}, // sees weir only from outside
+
+	"coldstart/scalertest":          {"config", "coldstart", "discovery"}, // the suite of the platforms, and what their instances run
+	"coldstart/scalertest/function": {"coldstart/scalertest"},
 }
 
 // A ban is an import that some of us never have.

@@ -100,6 +100,7 @@ type Activation struct {
 	until    time.Time // nobody puts them back before
 	unused   string    // the trigger of a start ahead of a call that has not come
 	stopping int       // requests to stop under way
+	reserve  bool      // instances may be paused
 	stale    bool      // the instances run an older configuration
 	left     bool
 	before   []Subject // those who had the name, while calls may be on the instances
@@ -128,6 +129,7 @@ func (c *Activation) inherit(from *Activation) {
 	c.before = append(from.before, from.subject)
 	c.stale = from.state == starting || from.state == warm || from.state == unrouted // they had to go
 	from.left = true
+	c.reserve, from.reserve = from.reserve, false
 	from.become(cold)
 }
 
@@ -169,6 +171,9 @@ func (c *Activation) Change(fn config.Function, restart bool) {
 		c.stale = c.stale || restart && c.state != cold
 		switch c.state {
 		case cold:
+			if c.reserve && (restart || fn.ColdStart.IdleMode != "pause") {
+				c.stop(0, "changed")
+			}
 			c.begin()
 		case starting:
 			c.grow()

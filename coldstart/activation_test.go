@@ -17,6 +17,7 @@ type platform struct {
 	mu      sync.Mutex
 	up      []int // every n asked for
 	down    []int
+	modes   []string // idle_mode of each
 	upErr   error
 	downErr error
 	slow    time.Duration // how long a ScaleDown takes
@@ -35,11 +36,11 @@ func (p *platform) ScaleUp(_ context.Context, _ config.Function, n int) error {
 	return p.upErr
 }
 
-func (p *platform) ScaleDown(_ context.Context, _ config.Function, n int) error {
+func (p *platform) ScaleDown(_ context.Context, fn config.Function, n int) error {
 	time.Sleep(p.slow)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.down = append(p.down, n)
+	p.down, p.modes = append(p.down, n), append(p.modes, fn.ColdStart.IdleMode)
 	if n == 0 && p.downErr == nil && p.gone != nil {
 		p.gone()
 	}

@@ -121,6 +121,10 @@ func (c *Activation) drain(n int, reason string) {
 
 func (c *Activation) stop(n int, reason string) {
 	fn, round := c.fn, c.round
+	c.reserve = reason == "idle" && fn.ColdStart.IdleMode == "pause"
+	if !c.reserve { // what is paused must go too
+		fn.ColdStart.IdleMode = "stop"
+	}
 	c.stopping++
 	c.activator.ask(c.scaler, platformPatience+stopTimeout(fn),
 		func(ctx context.Context) error { return c.scaler.ScaleDown(ctx, fn, n) },
@@ -201,6 +205,9 @@ func (c *Activation) lookForOthers() {
 }
 
 func (c *Activation) forget() {
+	if c.reserve {
+		c.stop(0, "removed")
+	}
 	if c.activator.functions[c.fn.Name] == c {
 		delete(c.activator.functions, c.fn.Name)
 	}

@@ -152,6 +152,19 @@ func (c *checker) process(p *path, proc *Process) {
 		}
 	}
 	c.ports(command, proc)
+	c.instanceLimits(p.key("limits"), proc.Limits)
+}
+
+// instanceLimits refuses what no program can live with, which is mostly a unit
+// forgotten.
+func (c *checker) instanceLimits(p *path, l InstanceLimits) {
+	const leastMemory, leastCPUs = 1 << 20, 0.01
+	if l.Memory != 0 && l.Memory < leastMemory {
+		c.fail(p.key("memory"), "say memory: 64MiB", "must be %v or more, not %v", Size(leastMemory), l.Memory)
+	}
+	if l.CPUs != 0 && l.CPUs < leastCPUs {
+		c.fail(p.key("cpus"), "say cpus: 0.5 for half of one", "must be %v or more, not %v", leastCPUs, l.CPUs)
+	}
 }
 
 // reserved variables tell the instance where its socket is.

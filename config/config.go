@@ -259,6 +259,10 @@ type ColdStart struct {
 	// PreStopCheck asks instances whether they are done before they are
 	// stopped.
 	PreStopCheck *PreStopCheck `yaml:"pre_stop_check"`
+	// IdleMode says what becomes of an instance that nobody needs: stop ends it,
+	// pause keeps it in memory without running, and the next start is over in
+	// milliseconds. A scaler that cannot pause is not accepted with it.
+	IdleMode string `yaml:"idle_mode" default:"stop" enum:"stop,pause"`
 	// ColdHeader tells clients in X-Weir-Cold whether the call was held or an
 	// instance was there: held, hit.
 	ColdHeader bool `yaml:"cold_header" default:"true"`
@@ -294,29 +298,6 @@ type ColdStartLimits struct {
 	// need 100 ms of a processor each take 1.6 s on two. Those that nobody waits
 	// for are 4 at most, and wait for those that somebody does. 0 is no limit.
 	MaxStarting int `yaml:"max_starting" default:"32"`
-}
-
-// A Process is a local program that serves one function.
-type Process struct {
-	// Command is the program and its arguments; no shell reads it. A program
-	// with a slash in it is relative to the configuration file, {{port}} in
-	// an argument becomes the port.
-	Command []string `yaml:"command"`
-	// Dir is its working folder; the configuration file's by default.
-	Dir string `yaml:"dir"`
-	// Env is added to weir's own environment.
-	Env map[string]string `yaml:"env"`
-	// Listen says how the instance gets its socket: "fd" hands over an open
-	// one as systemd does, "port" tells it a number to listen on.
-	Listen string `yaml:"listen" default:"port" enum:"fd,port"`
-	// StopTimeout is how long after SIGTERM it is killed.
-	StopTimeout time.Duration `yaml:"stop_timeout" default:"10s"`
-}
-
-// A Scaler is what raises instances.
-type Scaler struct {
-	// Type of the platform: process.
-	Type string `yaml:"type" enum:"process"`
 }
 
 // A Route is a rule from host and path to a function. The most specific

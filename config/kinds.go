@@ -22,6 +22,8 @@ func checkKind(p *path, n *node, plain bool, want reflect.Type) *wrong {
 			hint = "take away the quotes"
 		}
 		return &wrong{fmt.Sprintf("must be true or false, not %s", n.kind), hint}
+	case want == reflect.TypeFor[float64]() && n.kind == text && !plain:
+		return &wrong{fmt.Sprintf("must be a number, not %s", n.kind), "take away the quotes"}
 	case want == reflect.TypeFor[int]() && n.kind == text && !plain:
 		hint := ""
 		if digitsOnly(n.text) {
@@ -48,6 +50,8 @@ func wanted(t reflect.Type) string {
 		return "a size"
 	case reflect.TypeFor[int]():
 		return "a whole number"
+	case reflect.TypeFor[float64]():
+		return "a number"
 	case reflect.TypeFor[bool]():
 		return "true or false"
 	}

@@ -1,7 +1,7 @@
 package config
 
 import (
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -20,14 +20,14 @@ import (
 // source is where the comments are that explain every knob; the schema shows
 // them in the operator's editor.
 //
-//go:embed config.go
-var source string
+//go:embed config.go scalers.go
+var sources embed.FS
 
 // Schema returns the JSON Schema of the configuration's language, made from
 // the structs. It is for editors and machines: it knows every key and every
 // form, but not what has to fit together; Parse does.
 func Schema() ([]byte, error) {
-	comments, err := comments(source)
+	comments, err := comments()
 	if err != nil {
 		return nil, fmt.Errorf("cannot read our own comments: %w", err)
 	}
@@ -70,6 +70,8 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 			&jsonschema.Schema{Type: "string", Pattern: `^[0-9]+([KMG]iB|kB|MB|GB)?$`}, variable)
 	case reflect.TypeFor[int]():
 		return anyOf(&jsonschema.Schema{Type: "integer", Minimum: "0"}, variable)
+	case reflect.TypeFor[float64]():
+		return anyOf(&jsonschema.Schema{Type: "number", Minimum: "0"}, variable)
 	case reflect.TypeFor[bool]():
 		return anyOf(&jsonschema.Schema{Type: "boolean"}, variable)
 	case reflect.TypeFor[netip.Prefix]():
@@ -175,14 +177,27 @@ func required(t reflect.Type, key string) bool {
 	}, t.Name()+"."+key)
 }
 
-// comments returns those of all structs and fields in a Go file, by Type and
-// Type.Field, each on one line.
-func comments(file string) (map[string]string, error) {
-	parsed, err := parser.ParseFile(token.NewFileSet(), "config.go", file, parser.ParseComments)
-	if err != nil {
-		return nil, err
-	}
+// comments returns those of all structs and fields, by Type and Type.Field,
+// each on one line.
+func comments() (map[string]string, error) {
 	out := map[string]string{}
+	for _, name := range []string{"config.go", "scalers.go"} {
+		file, err := sources.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := commentsOf(file, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func commentsOf(file []byte, out map[string]string) error {
+	parsed, err := parser.ParseFile(token.NewFileSet(), "", file, parser.ParseComments)
+	if err != nil {
+		return err
+	}
 	oneLine := func(c *ast.CommentGroup) string { return strings.Join(strings.Fields(c.Text()), " ") }
 	for _, decl := range parsed.Decls {
 		general, ok := decl.(*ast.GenDecl)
@@ -204,5 +219,5 @@ func comments(file string) (map[string]string, error) {
 			}
 		}
 	}
-	return out, nil
+	return nil
 }

@@ -37,6 +37,12 @@ func setText(v reflect.Value, text string) *wrong {
 			return bad
 		}
 		*target = int(n)
+	case *float64:
+		f, bad := readDecimal(text)
+		if bad != nil {
+			return bad
+		}
+		*target = f
 	case *time.Duration:
 		d, bad := readDuration(text)
 		if bad != nil {
@@ -67,7 +73,11 @@ func isText(t reflect.Type) bool {
 	case reflect.TypeFor[time.Duration](), reflect.TypeFor[Size](), reflect.TypeFor[netip.Prefix]():
 		return true
 	}
-	return t.Kind() == reflect.String || t.Kind() == reflect.Int || t.Kind() == reflect.Bool
+	switch t.Kind() {
+	case reflect.String, reflect.Int, reflect.Bool, reflect.Float64:
+		return true
+	}
+	return false
 }
 
 // readInt reads a whole number that is not negative. Nothing that weir counts
@@ -83,6 +93,18 @@ func readInt(text string) (int64, *wrong) {
 		return 0, &wrong{"cannot be negative", ""}
 	}
 	return 0, &wrong{fmt.Sprintf("must be a whole number, not %q", text), ""}
+}
+
+// readDecimal reads a number that may have a fraction and is not negative.
+func readDecimal(text string) (float64, *wrong) {
+	if strings.HasPrefix(text, "-") {
+		return 0, &wrong{"cannot be negative", ""}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || strings.Trim(text, "0123456789.") != "" {
+		return 0, &wrong{fmt.Sprintf("must be a number, not %q", text), "write it as in 2 or 0.5"}
+	}
+	return f, nil
 }
 
 func readDuration(text string) (time.Duration, *wrong) {

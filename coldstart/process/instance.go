@@ -44,15 +44,16 @@ const (
 	Starting  State = iota // on the way; listen: fd stays here until it accepts
 	Running                // listen: port only: whether it listens is for others to find out
 	Listening              // listen: fd only: it has accepted
+	Paused                 // kept in memory, stopped by SIGSTOP, or about to be
 	Stopping               // asked to end
 	gone                   // ended; given back piece by piece
 )
 
 func (s State) String() string {
-	return [...]string{"starting", "running", "listening", "stopping", "gone"}[s]
+	return [...]string{"starting", "running", "listening", "paused", "stopping", "gone"}[s]
 }
 
-func (s State) live() bool { return s < Stopping }
+func (s State) live() bool { return s < Paused }
 
 // An Instance is one process as it was at one moment.
 type Instance struct {
@@ -82,6 +83,9 @@ type instance struct {
 	pid                     int
 	addr                    string
 	started, ready, stopped time.Time
+	raised                  time.Time // when it was started or last resumed
+	awake                   State     // while Paused: what it was before
+	limits                  *cgroup   // nil is none
 }
 
 func newInstance(f *function, fn config.Function, log *slog.Logger) *instance {
@@ -109,7 +113,9 @@ func (in *instance) become(next State) {
 	case Starting:
 		ok = next != Starting
 	case Running, Listening:
-		ok = next == Stopping || next == gone
+		ok = next == Paused || next == Stopping || next == gone
+	case Paused:
+		ok = next == Running || next == Listening || next == Stopping || next == gone
 	case Stopping:
 		ok = next == gone
 	}
@@ -143,7 +149,7 @@ func (p *Platform) live(in *instance) {
 
 	if err := c.handedOver(); err != nil {
 		p.leave(in)
-		in.settle(fmt.Errorf("function %q: %w", in.fn.Name, err))
+		in.settle(classed(fmt.Errorf("function %q: %w", in.fn.Name, err), nil))
 		signalGroup(c.pid, sigkill)
 	} else {
 		in.log.Info("instance spawned", "pid", c.pid)
@@ -158,6 +164,7 @@ func (p *Platform) live(in *instance) {
 	helpers.Wait() // from here on, nobody else signals
 	signalGroup(c.pid, sigkill)
 	end := reap(c.pid)
+	end.limit = in.limits.close()
 	lived := time.Since(in.started)
 	c.closeSocket()
 	c.stdout.stopAfter(drain)
@@ -204,6 +211,7 @@ func (p *Platform) stopWhenAsked(in *instance, c *child, exited <-chan struct{})
 	}
 	p.awaitTold(in.f) // nobody is sent to it any more
 	signalGroup(c.pid, sigterm)
+	signalGroup(c.pid, sigcont) // if it is paused it could not obey
 	patience := time.NewTimer(in.fn.Process.StopTimeout)
 	defer patience.Stop()
 	select {
@@ -243,7 +251,7 @@ func (p *Platform) tellEnd(in *instance, unasked bool, end end, lived time.Durat
 	tell := p.failed
 	p.mu.Unlock()
 	if tell != nil {
-		tell(in.fn.Name, in.started, err)
+		tell(in.fn.Name, in.raised, err)
 	}
 }
 
@@ -251,10 +259,14 @@ func (p *Platform) tellEnd(in *instance, unasked bool, end end, lived time.Durat
 type end struct {
 	signal string // that killed it, or
 	status int    // that it exited with
+	limit  string // that it ran into, or nothing
 }
 
 func (e end) String() string {
-	if e.signal != "" {
+	switch {
+	case e.limit != "":
+		return "was killed: it " + e.limit
+	case e.signal != "":
 		return "was killed by " + e.signal
 	}
 	return fmt.Sprintf("exited with status %d", e.status)

@@ -29,6 +29,7 @@ type Platform struct {
 	log     *slog.Logger
 	running chan struct{} // closed when Run begins
 	forker  chan func()   // what must happen on the forking thread
+	limiter limiter
 
 	mu        sync.Mutex // guards what follows, and what instances say it guards
 	told      *sync.Cond // a watch has reported, or has left
@@ -106,6 +107,7 @@ func (p *Platform) end() {
 	defer p.mu.Unlock()
 	p.phase = ending
 	for _, f := range p.functions {
+		p.stopPausedLocked(f)
 		p.stopLocked(f, 0)
 	}
 }
@@ -133,16 +135,15 @@ func (p *Platform) onForker(f func()) {
 
 // ScaleUp sees to it that at least n instances are on the way or running, but
 // no more than max_scale, and returns when their programs run. Before Run it
-// waits. An error that is fs.ErrNotExist, fs.ErrPermission or exec.ErrNotFound
-// will not go away by itself.
+// waits. Paused ones come first.
 func (p *Platform) ScaleUp(ctx context.Context, fn config.Function, n int) error {
 	switch {
 	case fn.Process == nil:
-		return fmt.Errorf("function %q has no process", fn.Name)
+		return coldstart.Terminal(fmt.Errorf("function %q has no process", fn.Name))
 	case fn.ColdStart.MaxScale < 1:
-		return fmt.Errorf("function %q: max_scale is %d", fn.Name, fn.ColdStart.MaxScale)
+		return coldstart.Terminal(fmt.Errorf("function %q: max_scale is %d", fn.Name, fn.ColdStart.MaxScale))
 	case marked(): // or weir would start weir without end
-		return fmt.Errorf("function %q: main does not begin with process.Trampoline()", fn.Name)
+		return coldstart.Terminal(fmt.Errorf("function %q: main does not begin with process.Trampoline()", fn.Name))
 	}
 	select {
 	case <-p.running:
@@ -172,7 +173,7 @@ func (p *Platform) raise(fn config.Function, n int) ([]*instance, error) {
 		return nil, ErrEnded
 	}
 	f := p.functionLocked(fn.Name)
-	live := f.live()
+	live := p.resumeLocked(f, fn, n)
 	for len(live) < n {
 		in := newInstance(f, fn, p.log)
 		f.instances = append(f.instances, in)
@@ -184,8 +185,13 @@ func (p *Platform) raise(fn config.Function, n int) ([]*instance, error) {
 }
 
 // ScaleDown stops the newest instances beyond n and returns when no instance is
-// stopping any more.
+// stopping any more. With idle_mode pause it pauses those that serve.
 func (p *Platform) ScaleDown(ctx context.Context, fn config.Function, n int) error {
+	if fn.ColdStart.IdleMode == "pause" {
+		p.pause(fn.Name, n)
+	} else {
+		p.stopPaused(fn.Name)
+	}
 	for _, in := range p.stop(fn.Name, n) {
 		select {
 		case <-in.done:
@@ -206,7 +212,7 @@ func (p *Platform) stop(name string, n int) []*instance {
 	p.stopLocked(f, n)
 	var stopping []*instance
 	for _, in := range f.instances {
-		if !in.state.live() {
+		if in.state > Paused {
 			stopping = append(stopping, in)
 		}
 	}
@@ -219,9 +225,7 @@ func (p *Platform) stopLocked(f *function, n int) {
 		return
 	}
 	for _, in := range live[max(n, 0):] {
-		in.become(Stopping)
-		in.stopped = time.Now()
-		close(in.asked)
+		in.stopLocked()
 	}
 	p.publishLocked(f)
 }
@@ -266,7 +270,7 @@ func (p *Platform) leave(in *instance) (unasked bool) {
 		in.become(gone)
 		p.publishLocked(in.f)
 	default:
-		unasked = in.state == Starting
+		unasked = in.state == Starting || in.state == Paused
 		in.become(gone)
 	}
 	p.awaitToldLocked(in.f)

@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
 )
 
@@ -35,6 +37,8 @@ type birth struct {
 	env   []string
 	dir   string
 	files []int // what the child has as 0, 1, 2, …
+
+	cgroup int // descriptor of its folder; -1 is that of weir
 }
 
 // fds are descriptors to be closed together.
@@ -58,8 +62,9 @@ func (p *Platform) spawn(in *instance) (_ *child, err error) {
 		if err == nil {
 			return
 		}
-		err = fmt.Errorf("function %q: %w", in.fn.Name, err)
+		err = classed(fmt.Errorf("function %q: %w", in.fn.Name, err), p.limiter.err)
 		ours.close()
+		in.limits.close()
 		if c.first != nil {
 			c.first.Close()
 		}
@@ -69,6 +74,10 @@ func (p *Platform) spawn(in *instance) (_ *child, err error) {
 		return nil, err
 	}
 	c.path = b.path
+	if in.limits, err = p.limiter.open(in.id, in.fn.Process.Limits); err != nil {
+		return nil, err
+	}
+	b.cgroup = in.limits.fd()
 	stdin, err := openNull()
 	if err != nil {
 		return nil, err
@@ -114,11 +123,24 @@ func (p *Platform) spawn(in *instance) (_ *child, err error) {
 	return c, nil
 }
 
+// classed marks an error that asking again will not mend: there is no such
+// program, it may not be run, or no limits can be set here.
+func classed(err, noLimits error) error {
+	for _, hopeless := range []error{fs.ErrNotExist, fs.ErrPermission, exec.ErrNotFound, syscall.ENOEXEC, errNoCommand, noLimits} {
+		if hopeless != nil && errors.Is(err, hopeless) {
+			return coldstart.Terminal(err)
+		}
+	}
+	return err
+}
+
+var errNoCommand = errors.New("no command")
+
 // newBirth finds the program. Here and not in the child, so that a missing one
 // is told as such; a missing folder would look the same.
 func newBirth(proc *config.Process) (*birth, error) {
 	if len(proc.Command) == 0 {
-		return nil, errors.New("no command")
+		return nil, errNoCommand
 	}
 	if proc.Dir != "" {
 		if _, err := os.Stat(proc.Dir); err != nil {
@@ -184,6 +206,7 @@ func (p *Platform) forking(in *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	in.started = time.Now()
+	in.raised = in.started
 }
 
 func (p *Platform) forked(in *instance, pid int) {

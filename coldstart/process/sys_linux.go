@@ -17,6 +17,8 @@ import (
 const (
 	sigterm = unix.SIGTERM
 	sigkill = unix.SIGKILL
+	sigstop = unix.SIGSTOP
+	sigcont = unix.SIGCONT
 )
 
 // listen opens a listening socket on a free loopback port. It is a blocking
@@ -139,12 +141,9 @@ func (b *birth) fork() (pid int, err error) {
 	for i, fd := range b.files {
 		files[i] = uintptr(fd)
 	}
-	return syscall.ForkExec(b.path, b.argv, &syscall.ProcAttr{
-		Dir:   b.dir,
-		Env:   b.env,
-		Files: files,
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	})
+	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	into(attr, b.cgroup)
+	return syscall.ForkExec(b.path, b.argv, &syscall.ProcAttr{Dir: b.dir, Env: b.env, Files: files, Sys: attr})
 }
 
 // become replaces this process, which the trampoline runs in, by the program.

@@ -7,11 +7,15 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/weir-gateway/weir/config"
 )
 
 const (
 	sigterm = syscall.SIGTERM
 	sigkill = syscall.SIGKILL
+	sigstop = syscall.SIGSTOP
+	sigcont = syscall.SIGCONT
 )
 
 var errLinux = errors.New("the process platform needs Linux")
@@ -26,3 +30,13 @@ func (*child) awaitAccept(_ time.Time, _, _ <-chan struct{}) bool { return false
 func awaitExit(int)                                               {}
 func reap(int) end                                                { return end{} }
 func signalGroup(int, syscall.Signal)                             {}
+
+type (
+	limiter struct{ err error }
+	cgroup  struct{}
+)
+
+func (*limiter) ready() error                                        { return errLinux }
+func (*limiter) open(string, config.InstanceLimits) (*cgroup, error) { return nil, nil }
+func (*cgroup) fd() int                                              { return -1 }
+func (*cgroup) close() string                                        { return "" }

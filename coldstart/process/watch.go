@@ -22,6 +22,11 @@ func (p *Platform) Watch(ctx context.Context, fn config.Function, report func([]
 		<-ctx.Done()
 		return nil
 	}
+	if fn.Process.Limits != (config.InstanceLimits{}) {
+		if err := p.limiter.ready(); err != nil { // said now, and not to the first caller
+			p.log.Warn("the function will not start", "function", fn.Name, "error", err.Error())
+		}
+	}
 	w := &watch{wake: make(chan struct{}, 1)}
 	f := p.join(fn.Name, w)
 	defer p.unjoin(fn.Name, f, w)
