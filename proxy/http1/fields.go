@@ -138,6 +138,9 @@ func requestFields(r *message.Request) error {
 	case f.length >= 0:
 		r.Framing, r.Length = message.Sized, f.length
 	}
+	if r.Framing != message.Chunked && r.Length == 0 {
+		r.Expect = false // there is no body to wait for
+	}
 	if r.Framing == message.Chunked || r.Length > 0 {
 		r.Upgrade = nil // where the body ends and the tunnel begins would be anybody's guess
 	}

@@ -25,7 +25,11 @@ import (
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"), // one for the process
+	)
+}
 
 // A gateway is a whole weir without its command line: real sockets on both
 // sides.
