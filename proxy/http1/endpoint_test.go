@@ -167,60 +167,6 @@ func TestEarlyHintsArePassedOn(t *testing.T) {
 	c.want("GET", 200)
 }
 
-// A response that is cut at any byte never looks whole to the client.
-func TestTruncatedResponses(t *testing.T) {
-	for _, whole := range []string{
-		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
-	} {
-		for cut := range len(whole) {
-			addr := rawEndpoint(t, func(nc net.Conn, br *bufio.Reader) {
-				if _, err := head(br); err == nil {
-					_, _ = io.WriteString(nc, whole[:cut])
-				}
-			})
-			g := start(t, one(addr), parts{})
-			c := g.dial()
-			c.send(get)
-			r, body, err := c.answer("GET")
-			if err == nil && r.StatusCode != 502 {
-				t.Errorf("cut at %d of %q: a clean %d %q", cut, whole, r.StatusCode, body)
-			}
-		}
-	}
-}
-
-// A request that is cut at any byte never looks whole to the endpoint.
-func TestTruncatedRequests(t *testing.T) {
-	for _, whole := range []string{
-		"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
-		"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
-	} {
-		seen := make(chan string, 1)
-		g := start(t, backend(t, func(_ http.ResponseWriter, r *http.Request) {
-			if b, err := io.ReadAll(r.Body); err == nil {
-				seen <- string(b)
-			}
-		}), parts{})
-		for cut := range len(whole) {
-			c := g.dial()
-			c.send(whole[:cut])
-			_ = c.Close()
-		}
-		c := g.dial()
-		c.send(whole)
-		c.want("POST", 200)
-		if got := <-seen; got != "hello" {
-			t.Errorf("%q", got)
-		}
-		select {
-		case got := <-seen:
-			t.Errorf("a request that was cut short arrived as %q", got)
-		default:
-		}
-	}
-}
-
 func TestStaleConnections(t *testing.T) {
 	var asked atomic.Int64
 	addr := rawEndpoint(t, func(nc net.Conn, br *bufio.Reader) { // closes after each answer, and does not say so

@@ -55,6 +55,8 @@ type record struct {
 	in, out         int64
 	held            time.Duration
 	err             error
+	method          string
+	call            string // with host and target, if an endpoint answered it
 }
 
 type meter struct{}
@@ -67,7 +69,14 @@ func (g *gateway) Record(c *proxy.Call) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.records = append(g.records, record{c.Function().Name, c.Cause(), string(c.Client.Text), c.Status(), c.Tries(), c.BytesIn, c.BytesOut, c.Held(), c.Err()})
+	r := record{c.Function().Name, c.Cause(), string(c.Client.Text), c.Status(), c.Tries(), c.BytesIn, c.BytesOut, c.Held(), c.Err(), string(c.Request.Method), ""}
+	if c.UpstreamStatus() > 0 {
+		r.call = fmt.Sprintf("%s %s %s", c.Request.Method, c.Request.Authority, c.Request.Path)
+		if c.Request.Query != nil {
+			r.call += "?" + string(c.Request.Query)
+		}
+	}
+	g.records = append(g.records, r)
 	select {
 	case g.came <- struct{}{}:
 	default:

@@ -97,11 +97,11 @@ func (x *exchange) step() {
 	switch {
 	case err == nil:
 		x.answer()
-	case isTimeout(err) && x.then != "":
+	case timedOut(err) && x.then != "":
 		x.more()
-	case isTimeout(err) && x.finals == 0:
+	case timedOut(err) && x.finals == 0:
 		x.state = "waits"
-	case isTimeout(err):
+	case timedOut(err):
 		x.probe()
 	default:
 		x.state = "closed"
@@ -114,7 +114,7 @@ func (x *exchange) more() {
 	x.then = ""
 }
 
-func isTimeout(err error) bool {
+func timedOut(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
@@ -160,7 +160,7 @@ func (x *exchange) answer() {
 	}
 	if err != nil {
 		said += " cut"
-		if isTimeout(err) {
+		if timedOut(err) {
 			said += " (stalls)"
 		}
 		x.state = "closed"
