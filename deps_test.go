@@ -19,10 +19,11 @@ const module = "github.com/weir-gateway/weir"
 // may import. A new edge is a decision, made here. Package main may import
 // everything but bench; tests may import what they like, within never.
 var mayImport = map[string][]string{
-	"config":             {},
+	"config":             {"internal/cron"}, // to say what is wrong with an expression, and where
 	"discovery":          {"config"},
 	"shaping":            {"config"},
 	"coldstart":          {"config"},
+	"coldstart/forecast": {"config", "internal/cron"},          // not coldstart: it is given what it may do
 	"coldstart/process":  {"config", "coldstart", "discovery"}, // a platform knows the addresses of what it raised
 	"proxy/message":      {},                                   // the call as bytes, shared by those who serve it
 	"proxy/table":        {"config", "discovery", "shaping", "coldstart", "proxy/message"},
@@ -30,6 +31,7 @@ var mayImport = map[string][]string{
 	"proxy/http1":        {"config", "shaping", "proxy", "proxy/table", "proxy/message"},     // shaping: who may connect
 	"internal/telemetry": {"config", "proxy", "proxy/table", "proxy/message", "coldstart"},
 	"internal/admin":     {"config", "proxy/table", "internal/telemetry"},
+	"internal/cron":      {},
 	"internal/testkit":   {},
 	"internal/demo":      {"config"},
 	"bench":              {}, // sees weir only from outside

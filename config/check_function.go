@@ -21,6 +21,7 @@ func (c *checker) function(p *path, fn Function) {
 		c.fieldName(p.key("deadline").key("header"), fn.Deadline.Header)
 	}
 	c.coldStart(p.key("cold_start"), fn.ColdStart)
+	c.ahead(p.key("cold_start"), fn)
 	c.scaler(p, fn)
 	if fn.Process != nil {
 		c.process(p.key("process"), fn.Process)

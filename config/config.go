@@ -269,6 +269,45 @@ type ColdStart struct {
 	// ServerTiming tells clients in Server-Timing how long the call was held
 	// and how long the start took. Off, because it shows what is behind weir.
 	ServerTiming bool `yaml:"server_timing" default:"false"`
+	// Schedule are windows of time in which the function is up, called or not.
+	Schedule []Schedule `yaml:"schedule"`
+	// Chain names functions that this one calls. When a visit of it begins, those
+	// of them that are down are raised side by side, and not one after the other
+	// as their calls come.
+	Chain []string `yaml:"chain"`
+	// Predict lets weir raise the function before it is called and decide how
+	// long it stays up: "histogram" goes by the gaps between its visits, and by
+	// what has been called just before. While that says nothing, idle_after
+	// holds. Off by default, because idle_after is a promise that only the
+	// operator may take back. It does nothing where idle_after is 0 or min_scale
+	// is not: such a function is always up.
+	Predict string `yaml:"predict" default:"off" enum:"off,histogram"`
+	// PredictRange is the longest gap between visits that predict looks at
+	// closely, in 240 buckets, and a tenth less than the longest it keeps the
+	// function up for.
+	PredictRange time.Duration `yaml:"predict_range" default:"4h"`
+}
+
+// VisitGap is how long nobody has been inside the function when a call begins
+// another visit of it: 5 s at the default range, a twelfth of a bucket.
+func (c *ColdStart) VisitGap() time.Duration { return c.PredictRange / (240 * 12) }
+
+// A Schedule is a window of time that comes again. Where windows overlap, the
+// one that wants the most instances holds.
+type Schedule struct {
+	// Cron says when it opens: minute, hour, day of month, month, day of week. A
+	// moment that the clocks skip is when they skip it; of one that they show
+	// twice it is the first, unless the hour is *.
+	Cron string `yaml:"cron"`
+	// Duration is how long it is open, in time that passes, whatever the clocks
+	// do meanwhile.
+	Duration time.Duration `yaml:"duration"`
+	// Timezone of cron, by its IANA name. UTC by default, so that a file means
+	// the same on every machine.
+	Timezone string `yaml:"timezone" default:"UTC"`
+	// Instances are how many run at least while it is open. Like min_scale, they
+	// are no prediction and count against no budget.
+	Instances int `yaml:"instances" default:"1"`
 }
 
 // A PreStopCheck is a GET to every instance of an idle function, once no call
@@ -298,6 +337,11 @@ type ColdStartLimits struct {
 	// need 100 ms of a processor each take 1.6 s on two. Those that nobody waits
 	// for are 4 at most, and wait for those that somebody does. 0 is no limit.
 	MaxStarting int `yaml:"max_starting" default:"32"`
+	// MaxPrewarmed is how many instances may be up, or on their way, on a
+	// prediction that has not come true yet, over all functions: what being wrong
+	// everywhere at once costs. 16 of 128 MiB are 2 GiB. 0 is none: nothing is
+	// raised by predict or chain. Schedules do not count.
+	MaxPrewarmed int `yaml:"max_prewarmed" default:"16"`
 }
 
 // A Route is a rule from host and path to a function. The most specific

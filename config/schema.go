@@ -174,6 +174,7 @@ func required(t reflect.Type, key string) bool {
 	return slices.Contains([]string{
 		"Config.listeners", "Listener.address", "Endpoint.address",
 		"Process.command", "Scaler.type", "Route.function", "PreStopCheck.path",
+		"Schedule.cron", "Schedule.duration",
 	}, t.Name()+"."+key)
 }
 
