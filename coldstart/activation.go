@@ -97,7 +97,8 @@ type Activation struct {
 	keep     int       // while unrouted or draining: instances that stay
 	kept     time.Time // when the instances last said that they are not done
 	unheard  int       // times in a row that they did not say
-	until    time.Time // nobody puts them back before
+	until    time.Time // nobody puts them back before, unless somebody has called
+	sought   time.Time // since this moment: when that was last wished for
 	unused   string    // the trigger of a start ahead of a call that has not come
 	stopping int       // requests to stop under way
 	reserve  bool      // instances may be paused
@@ -223,6 +224,8 @@ func (c *Activation) begin() {
 	case c.state != cold:
 	case c.fn.ColdStart.MinScale > 0:
 		c.start(time.Now(), MinScale)
+	case c.minScale() > 0:
+		c.start(time.Now(), c.activator.wishes[c.fn.Name].trigger)
 	case time.Now().Before(c.until):
 		c.start(time.Now(), c.trigger)
 	}
@@ -255,7 +258,7 @@ func (c *Activation) prewarm(trigger string, until time.Time) {
 	if c.left || !now.Before(until) {
 		return
 	}
-	c.until = later(c.until, until)
+	c.until, c.sought = later(c.until, until), now
 	switch {
 	case c.state == cold:
 		c.start(now, trigger)

@@ -24,8 +24,9 @@ type Observer interface {
 	// Released: the first call that was held for a start left the line so long
 	// after the endpoint was published.
 	Released(function string, after time.Duration)
-	// Prewarmed: a start that Prewarm had caused was for somebody, or not.
-	Prewarmed(function, trigger string, used bool)
+	// Prewarmed: a start that Prewarm or Floor had caused was for somebody, or
+	// not; then its instances stood for so long in all, for nothing.
+	Prewarmed(function, trigger string, used bool, wasted time.Duration)
 }
 
 // Phases of one start, in the order of time.
@@ -50,6 +51,7 @@ type Activator struct {
 	bell    chan struct{} // capacity one: the inbox is not empty
 
 	functions map[string]*Activation // Run's
+	wishes    map[string]wish        // Run's
 	starts    starts                 // Run's
 	work      sync.WaitGroup         // requests to platforms under way
 	ctx       context.Context        // Run's, for them
@@ -63,6 +65,7 @@ func NewActivator(scalers map[string]Scaler, watch Observer, log *slog.Logger) *
 		log:       log,
 		bell:      make(chan struct{}, 1),
 		functions: make(map[string]*Activation),
+		wishes:    make(map[string]wish),
 	}
 	a.Use(scalers)
 	return a
@@ -94,8 +97,8 @@ func (a *Activator) SetMaxStarting(n int) {
 // schedule, predict, chain. At most 4 instances are on their way so at once,
 // and none while a start that somebody waits for has to wait. A function that
 // is not configured, or whose last starts have failed, is left alone. If nobody
-// has called by then, the function is put back at that moment; else idle_after
-// holds. It does not block.
+// has called by then, the function is put back at that moment; once somebody has,
+// idle_after holds. It does not block.
 func (a *Activator) Prewarm(function, trigger string, until time.Time) {
 	a.post(func() {
 		if act := a.functions[function]; act != nil {

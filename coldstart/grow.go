@@ -14,12 +14,12 @@ func (c *Activation) want() int {
 		calls, _ := c.subject.InUse()
 		n = max(n, (max(calls, c.hold.Len())+per-1)/per)
 	}
-	return min(max(n, c.fn.ColdStart.MinScale, 1), c.fn.ColdStart.MaxScale)
+	return min(max(n, c.minScale(), 1), c.fn.ColdStart.MaxScale)
 }
 
 // tend asks for what is missing for the line or for min_scale.
 func (c *Activation) tend() {
-	if c.state == warm && !c.left && (!c.hold.Empty() || c.asked < c.fn.ColdStart.MinScale) {
+	if c.state == warm && !c.left && (!c.hold.Empty() || c.asked < c.minScale()) {
 		c.grow()
 	}
 }

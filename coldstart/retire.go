@@ -13,7 +13,7 @@ import (
 func (c *Activation) rest() {
 	if c.left || c.stale {
 		c.after(retireEvery, c.retire)
-	} else if c.fn.ColdStart.IdleAfter > 0 {
+	} else if c.idleAfter() > 0 {
 		c.idle()
 	}
 }
@@ -23,26 +23,33 @@ func (c *Activation) rest() {
 func (c *Activation) idle() {
 	calls, last := c.subject.InUse()
 	if c.unused != "" && (calls > 0 || last.After(c.up)) {
-		c.prewarmed(c.unused, true)
+		c.prewarmed(c.unused, true, 0)
 		c.unused = ""
+	}
+	if last.After(c.sought) { // who was expected has been here
+		c.until = time.Time{}
 	}
 	now, due := time.Now(), c.due(last)
 	switch {
 	case calls > 0 || !c.hold.Empty() || c.growing():
-		c.after(c.fn.ColdStart.IdleAfter, c.idle) // exact: who is inside now ends later
+		c.after(c.idleAfter(), c.idle) // exact: who is inside now ends later
 	case now.Before(due):
-		c.after(due.Sub(now), c.idle)
-	case max(c.asked, c.serving) <= c.fn.ColdStart.MinScale || !c.withdraw():
-		c.after(c.fn.ColdStart.IdleAfter, c.idle)
+		wait := due.Sub(now)
+		if !c.until.IsZero() { // until is over once somebody has called
+			wait = min(wait, max(c.idleAfter(), time.Second))
+		}
+		c.after(wait, c.idle)
+	case max(c.asked, c.serving) <= c.minScale() || !c.withdraw():
+		c.after(c.idleAfter(), c.idle)
 	default:
 		c.activator.log.Info("idle", "function", c.fn.Name, "idle_ms", now.Sub(later(last, c.up)).Milliseconds())
-		c.unroute(c.fn.ColdStart.MinScale)
+		c.unroute(c.minScale())
 	}
 }
 
 // due is when a function may be put back whose last call left at a moment.
 func (c *Activation) due(last time.Time) time.Time {
-	due := later(later(last, c.up), c.kept).Add(c.fn.ColdStart.IdleAfter)
+	due := later(later(last, c.up), c.kept).Add(c.idleAfter())
 	if c.unused != "" { // nobody has come for whom it was raised
 		due = c.until
 	}
@@ -111,7 +118,7 @@ func (c *Activation) withdraw() bool {
 // none can get in.
 func (c *Activation) drain(n int, reason string) {
 	if c.unused != "" {
-		c.prewarmed(c.unused, false)
+		c.prewarmed(c.unused, false, time.Since(c.up)*time.Duration(max(c.asked, c.serving)-n))
 		c.unused = ""
 	}
 	c.become(draining)
@@ -221,9 +228,9 @@ func stopTimeout(fn config.Function) time.Duration {
 }
 
 // prewarmed tells whether a start ahead of a call was for somebody.
-func (c *Activation) prewarmed(trigger string, used bool) {
+func (c *Activation) prewarmed(trigger string, used bool, wasted time.Duration) {
 	if w := c.activator.watch; w != nil {
-		w.Prewarmed(c.fn.Name, trigger, used)
+		w.Prewarmed(c.fn.Name, trigger, used, wasted)
 	}
 }
 

@@ -56,7 +56,7 @@ func (c *Activation) started(held int, seen, at time.Time) {
 	switch {
 	case c.trigger == Demand || c.trigger == MinScale:
 	case c.rank == demanded:
-		c.prewarmed(c.trigger, true) // the call came before it was ready
+		c.prewarmed(c.trigger, true, 0) // the call came before it was ready
 	default:
 		c.unused = c.trigger
 	}

@@ -189,10 +189,10 @@ func TestPrewarmedAndCalled(t *testing.T) {
 		time.Sleep(time.Second)
 		s.subject.enter(1)
 		s.subject.enter(-1)
-		time.Sleep(118 * time.Second)
-		s.want(t, "warm", 1, 0) // idle_after is over, until is not
-		time.Sleep(time.Second)
-		s.want(t, "cold", 1, 1)
+		time.Sleep(59 * time.Second)
+		s.want(t, "warm", 1, 0)
+		time.Sleep(1500 * time.Millisecond)
+		s.want(t, "cold", 1, 1) // who was expected has been here: idle_after holds
 	})
 }
 

@@ -32,6 +32,7 @@ var families = []family{
 	{"weir_start_coalesced_total", "counter", "Calls that waited for a start which another call had caused."},
 	{"weir_start_breaker_state", "gauge", "Whether starts of a function are tried: 0 yes, 1 the next one decides, 2 not for a while, because the last ones failed."},
 	{"weir_prewarm_total", "counter", "Starts ahead of a call, by kind (schedule, predict, chain) and whether a call came while the instances were up."},
+	{"weir_prewarm_wasted_seconds_total", "counter", "Seconds that instances stood which were started ahead of a call that did not come, by kind: a second of two is two."},
 	{"weir_stops_total", "counter", "Times that a function's instances were put back, by reason."},
 	{"weir_endpoints", "gauge", "Endpoints of a function by region and state: healthy, ejected (set aside after failures)."},
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -17,11 +18,16 @@ import (
 type Scene struct {
 	Table     *table.Table // nil before the first one stands
 	InFlight  int          // calls inside weir
+	Expected  Foresight    // nil: nobody looks ahead
 	HeldBytes int64        // memory of those that are held
 	Listeners []Listener
 	Version   string // of weir
 	Revision  string // that it was built from
 }
+
+// Foresight tells for when a function is next raised before it is called, and
+// why; ok is false if nothing is known.
+type Foresight func(function string) (at time.Time, kind string, ok bool)
 
 // A Listener is one address that takes calls.
 type Listener struct {

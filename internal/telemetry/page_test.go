@@ -21,7 +21,7 @@ func TestPromtool(t *testing.T) {
 	}
 	tel.NewMeter("q\"u\\o\nte")
 	tel.Stopped("cold", "idle")
-	tel.Prewarmed("cold", "schedule", true)
+	tel.Prewarmed("cold", "schedule", false, 0)
 	tel.Reloaded(nil, coldstart.ErrStartTimeout)
 	var b strings.Builder
 	if err := tel.WritePrometheus(&b, Scene{Table: r.keeper.Table(), Listeners: []Listener{

@@ -143,9 +143,12 @@ func (t *Telemetry) Released(function string, after time.Duration) {
 	}
 }
 
-// Prewarmed counts a start ahead of a call.
-func (t *Telemetry) Prewarmed(function, trigger string, used bool) {
+// Prewarmed counts a start ahead of a call, and what it has cost if none came.
+func (t *Telemetry) Prewarmed(function, trigger string, used bool, wasted time.Duration) {
 	if s := t.of(function); s != nil {
+		if !used {
+			s.set.GetOrCreateFloatCounter(s.name("weir_prewarm_wasted_seconds_total", []string{"kind", trigger})).Add(wasted.Seconds())
+		}
 		s.counter("weir_prewarm_total", "kind", trigger, "used", strconv.FormatBool(used)).Inc()
 	}
 }
