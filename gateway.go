@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/coldstart/forecast"
 	"github.com/weir-gateway/weir/coldstart/process"
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
@@ -29,6 +30,7 @@ type gateway struct {
 	telemetry *telemetry.Telemetry
 	processes *process.Platform
 	activator *coldstart.Activator
+	forecast  *forecast.Forecaster
 	keeper    *table.Keeper
 	proxy     *proxy.Proxy
 	watcher   *http1.Watcher
@@ -71,6 +73,11 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 		recorder = o.recorder(recorder)
 	}
 	g.proxy = proxy.New(g.keeper, recorder, log)
+	g.forecast = forecast.New(g.activator, g.sight, log)
+	g.forecast.Configure(cfg)
+	g.proxy.OnVisit(func(function string, at time.Time, gap time.Duration, trace [16]byte) {
+		g.forecast.Visited(forecast.Visit{Function: function, At: at, Gap: gap, Trace: trace})
+	})
 	g.admin = admin.New(admin.Parts{Scene: g.scene, Telemetry: g.telemetry, Ready: g.ready, Log: log})
 	g.ready.Set("config", true)
 	g.ready.Set("not_draining", true)
@@ -90,6 +97,22 @@ func (g *gateway) scene() telemetry.Scene {
 		})
 	}
 	return scene
+}
+
+// sight is what the Forecaster sees of a function now.
+func (g *gateway) sight(function string) (forecast.Sight, bool) {
+	tab := g.keeper.Table()
+	if tab == nil || tab.Functions[function] == nil {
+		return forecast.Sight{}, false
+	}
+	fn := tab.Functions[function]
+	s := forecast.Sight{Up: true}
+	s.Inside, s.Last = fn.InUse()
+	if fn.Start != nil {
+		status := fn.Start.Status()
+		s.Up, s.Start = status.State == "warm", status.ETA
+	}
+	return s, true
 }
 
 // scalers are the platforms by the names that functions know them by.
@@ -116,6 +139,7 @@ func (g *gateway) run(ctx context.Context, force <-chan struct{}) error {
 	work.Go(func() error { return g.telemetry.Run(control) })
 	work.Go(func() error { return g.processes.Run(control) })
 	work.Go(func() error { return g.activator.Run(control) })
+	work.Go(func() error { return g.forecast.Run(control) })
 	work.Go(func() error { return g.keeper.Run(control) })
 	work.Go(func() error { return g.watcher.Run(control) })
 	work.Go(func() error { return g.admin.Serve(control, window) })
@@ -236,6 +260,7 @@ func (g *gateway) reload(cfg *config.Config) {
 	}
 	g.activator.Use(g.scalers(cfg))
 	g.keeper.Propose(cfg)
+	g.forecast.Configure(cfg)
 }
 
 // configureLocked gives the listeners their settings, the address aside.

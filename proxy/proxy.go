@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -19,6 +20,7 @@ type Proxy struct {
 	keeper   *table.Keeper
 	recorder Recorder
 	log      *slog.Logger
+	visited  func(function string, at time.Time, gap time.Duration, trace [16]byte) // nil: nobody cares
 
 	inFlight atomic.Int64
 	closing  atomic.Bool

@@ -2,6 +2,7 @@ package shaping
 
 import (
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -20,14 +21,25 @@ type Gate struct {
 // SetLimit changes how many calls may be inside; 0 is no limit.
 func (g *Gate) SetLimit(n int) { g.limit.Store(int64(n)) }
 
-// Enter lets a call in, or returns ErrShed. Who entered owes a Leave.
-func (g *Gate) Enter() error {
+// Never is the gap before the first call of all.
+const Never time.Duration = math.MaxInt64
+
+// Enter lets a call in, or returns ErrShed. Who entered owes a Leave. gap is for
+// how long nobody had been inside at the moment now; 0 if somebody was.
+func (g *Gate) Enter(now time.Time) (gap time.Duration, err error) {
 	n := g.inside.Add(1)
 	if limit := g.limit.Load(); limit > 0 && n > limit {
 		g.inside.Add(-1)
-		return ErrShed
+		return 0, ErrShed
 	}
-	return nil
+	if n > 1 {
+		return 0, nil
+	}
+	last := g.last.Load()
+	if last == 0 {
+		return Never, nil
+	}
+	return time.Duration(max(now.UnixNano()-last, 0)), nil
 }
 
 // Leave says that a call has left, at the moment now.

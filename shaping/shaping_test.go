@@ -155,7 +155,7 @@ func TestGate(t *testing.T) {
 	var g Gate
 	g.SetLimit(2)
 	for _, want := range []error{nil, nil, ErrShed} {
-		if err := g.Enter(); !errors.Is(err, want) {
+		if _, err := g.Enter(time.Now()); !errors.Is(err, want) {
 			t.Errorf("entered with %v, want %v", err, want)
 		}
 	}
@@ -166,7 +166,7 @@ func TestGate(t *testing.T) {
 	}
 	g.SetLimit(0)
 	for range 100 {
-		if err := g.Enter(); err != nil {
+		if _, err := g.Enter(time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestAllocs(t *testing.T) {
 	var o Outlier
 	now := time.Now()
 	if n := testing.AllocsPerRun(1000, func() {
-		_ = g.Enter()
+		_, _ = g.Enter(time.Now())
 		s.Take()
 		o.Ejected(now)
 		o.Fared()

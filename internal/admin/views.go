@@ -34,7 +34,14 @@ type Function struct {
 	Instances int        `json:"instances"` // endpoints that can be called now
 	InFlight  int        `json:"in_flight"` // calls inside, held ones included
 	Held      int        `json:"held"`
-	ETA       *int64     `json:"eta_ms"` // how long a call would wait now; null if nobody knows
+	ETA       *int64     `json:"eta_ms"`   // how long a call would wait now; null if nobody knows
+	Expected  *Expected  `json:"expected"` // what it is next raised for; null if nothing is known
+}
+
+// Expected is why a function is raised before it is called.
+type Expected struct {
+	At   time.Time `json:"at"`
+	Kind string    `json:"kind"` // schedule: a window opens; predict: a call
 }
 
 // An Endpoint is who serves a function, as /api/v1/functions/{f}/endpoints
@@ -70,7 +77,7 @@ func routes(scene telemetry.Scene, _ string) any {
 func functions(scene telemetry.Scene, _ string) any {
 	seen := make([]Function, 0, len(scene.Table.Functions))
 	for _, fn := range scene.Table.Functions {
-		seen = append(seen, look(fn, time.Now()))
+		seen = append(seen, look(scene, fn, time.Now()))
 	}
 	slices.SortFunc(seen, func(a, b Function) int { return cmp.Compare(a.Name, b.Name) })
 	return seen
@@ -81,10 +88,10 @@ func oneFunction(scene telemetry.Scene, name string) any {
 	if fn == nil {
 		return nil
 	}
-	return look(fn, time.Now())
+	return look(scene, fn, time.Now())
 }
 
-func look(fn *table.Function, now time.Time) Function {
+func look(scene telemetry.Scene, fn *table.Function, now time.Time) Function {
 	inside, _ := fn.Gate.Inside()
 	seen := Function{
 		Name:      fn.Name,
@@ -102,6 +109,11 @@ func look(fn *table.Function, now time.Time) Function {
 	if !status.Since.IsZero() {
 		since := status.Since.UTC()
 		seen.Since = &since
+	}
+	if scene.Expected != nil {
+		if at, kind, ok := scene.Expected(fn.Name); ok {
+			seen.Expected = &Expected{at.UTC(), kind}
+		}
 	}
 	if wait, known := status.Wait(now); known {
 		ms := wait.Milliseconds()

@@ -195,7 +195,7 @@ func TestStateAndLinkLiveOn(t *testing.T) {
 
 func enter(f *Function, n int) (err error) {
 	for range n {
-		err = f.Gate.Enter()
+		_, err = f.Gate.Enter(time.Now())
 	}
 	return err
 }
