@@ -20,7 +20,7 @@ import (
 // source is where the comments are that explain every knob; the schema shows
 // them in the operator's editor.
 //
-//go:embed config.go scalers.go
+//go:embed config.go coldstart.go scalers.go
 var sources embed.FS
 
 // Schema returns the JSON Schema of the configuration's language, made from
@@ -182,7 +182,7 @@ func required(t reflect.Type, key string) bool {
 // each on one line.
 func comments() (map[string]string, error) {
 	out := map[string]string{}
-	for _, name := range []string{"config.go", "scalers.go"} {
+	for _, name := range []string{"config.go", "coldstart.go", "scalers.go"} {
 		file, err := sources.ReadFile(name)
 		if err != nil {
 			return nil, err
