@@ -25,4 +25,13 @@
 // new connections as well, and RFC 9110 section 9.2.2 allows both. One that
 // broke on a reused connection may meet the same endpoint again: that says
 // nothing of its next connection.
+//
+// Decision, 2026-11-25: trailers pass by name, from a list of the function's,
+// and not all or none: whoever merges them into a head believes them, so each
+// is a decision. None of the list may frame, route or say who somebody is.
+//
+// Decision, 2026-11-25: an encoded slash stays one, but where decoding it would
+// lead to another route the call is refused (route.go), as endpoints cannot be
+// known to decode or not. A route that needs such paths says encoded_slash or
+// raw_path.
 package proxy

@@ -135,6 +135,10 @@ const (
 	leaving // it was told to
 )
 
+// maxEmptyLines is how many empty lines may stand before a request: without a
+// bound a client could keep its connection by sending nothing else.
+const maxEmptyLines = 4
+
 // What awaitCall comes to.
 type next int
 
@@ -150,11 +154,11 @@ func (c *conn) awaitCall() next {
 	if c.cut.Swap(false) {
 		c.forget()
 	}
-	for {
-		for !c.unproven && c.w-c.r >= 2 && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n' {
+	for empty := 0; ; {
+		for ; !c.unproven && empty < maxEmptyLines && c.w-c.r >= 2 && c.buf[c.r] == '\r' && c.buf[c.r+1] == '\n'; empty++ {
 			c.r += 2 // an empty line before a request is passed over, RFC 9112 section 2.2
 		}
-		if c.w-c.r > 1 || c.w-c.r == 1 && (c.unproven || c.buf[c.r] != '\r') {
+		if c.w-c.r > 1 || c.w-c.r == 1 && (c.unproven || c.buf[c.r] != '\r' || empty == maxEmptyLines) {
 			return aCall // pipelined
 		}
 		patience := min(awake, c.cfg.idle)

@@ -266,7 +266,7 @@ func holdAgainst(t *testing.T, name string, p peer, versions *sync.Map, all []*w
 		versions.Store(name, p.version)
 	}
 	tries := 3 // of a peer: it has its own times
-	if name == "weir" || *update {
+	if name == "weir" && !*update {
 		tries = 1
 	}
 	work := make(chan *wireCase)
@@ -281,14 +281,14 @@ func holdAgainst(t *testing.T, name string, p peer, versions *sync.Map, all []*w
 					want := c.want[name]
 					writing.Unlock()
 					expected := readOutcome(want)
-					if *update {
-						expected = outcome{}
-					}
 					var got outcome
 					var err error
 					for range tries {
 						if got, err = l.attempt(t, c, expected); err != nil || got.String() == want {
 							break
+						}
+						if *update {
+							expected = outcome{} // what was expected is no guide any more
 						}
 					}
 					switch {
