@@ -22,7 +22,7 @@ func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the gateway with functions that start when they are called",
-		Long: `Run the gateway on a configuration of its own: four functions, each this very
+		Long: `Run the gateway on a configuration of its own: six functions, each this very
 program in another role, and none of them runs before it is called. Nothing
 else has to be installed. A line on standard output tells each thing that
 happens. Ctrl-C ends it all.`,
@@ -97,10 +97,11 @@ func introduction(listen, admin string) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "weir %s takes calls on http://%s, its admin interface is http://%s.\n", version, at, reachable(admin))
-	fmt.Fprint(&b, "Four functions are configured; none of them runs. Type in another terminal:\n\n")
+	fmt.Fprint(&b, "Six functions are configured; none of them runs. Type in another terminal:\n\n")
 	for _, line := range [][2]string{
 		{"curl -i " + at + "/hello", "a process starts, answers, and stays for a while"},
 		{"curl " + at + "/slow", "this one takes 2 s to start: the call waits for it"},
+		{"curl " + at + "/shop " + at + "/checkout", "each takes 1 s to start; the second is started with the first"},
 		{"curl -N " + at + "/stream", "events, passed on as they come"},
 		{"curl -i " + at + "/broken", "it never starts: the answer says so, and when to try again"},
 		{"for i in $(seq 200); do curl -s " + at + "/slow & done; wait", "one start answers them all"},

@@ -87,7 +87,8 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 // scene is what there is to see of the gateway now.
 func (g *gateway) scene() telemetry.Scene {
 	scene := telemetry.Scene{
-		Table: g.keeper.Table(), InFlight: g.proxy.InFlight(), HeldBytes: g.keeper.Pool().Bytes(), Version: version, Revision: revision,
+		Table: g.keeper.Table(), InFlight: g.proxy.InFlight(), HeldBytes: g.keeper.Pool().Bytes(), Expected: g.forecast.Expected,
+		Version: version, Revision: revision,
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -26,7 +26,7 @@
 //     is called at random for four hours must be asked for (idle_after: 4h).
 //   - Gaps beyond the range are not fitted with ARIMA. What is found that far out
 //     are timers, and their last four gaps agree within 5 %.
-//   - An absence under 60 starts or min_up is not worth a stop. Raising begins a
+//   - An absence under 20 starts or min_up is not worth a stop. Raising begins a
 //     usual start early.
 //   - Counts are halved at 512, where the paper keeps two weeks of daily ones
 //     (section 6). Nothing outlives the process; two weirs learn apart.

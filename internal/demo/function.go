@@ -20,6 +20,7 @@ const role = "__function"
 const (
 	helloBoot  = 50 * time.Millisecond
 	slowBoot   = 2 * time.Second
+	shopBoot   = time.Second
 	brokenBoot = 100 * time.Millisecond
 )
 
@@ -51,6 +52,9 @@ func function(name string) error {
 	case "slow":
 		fmt.Println("starting, which takes me", slowBoot)
 		time.Sleep(slowBoot)
+		return serve(f.hello)
+	case "shop", "checkout":
+		time.Sleep(shopBoot)
 		return serve(f.hello)
 	case "stream":
 		time.Sleep(helloBoot)

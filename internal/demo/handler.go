@@ -117,6 +117,14 @@ func (s *Screen) tellLife(n news, function string) bool {
 		} else {
 			s.event(n.at, wait, function, "held", count(held, "call waits", "calls wait")+", starting an instance")
 		}
+	case "a call is expected":
+		words := "a call, after that of " + n.text("after")
+		if n.text("in_ms") != "" {
+			words = "a call in " + n.seconds("in_ms")
+		}
+		s.event(n.at, wait, function, "expects", words)
+	case "a window opens", "a window closes":
+		s.event(n.at, plain, function, "window", strings.TrimPrefix(n.message, "a window ")+", at least "+count(n.number("instances"), "instance"))
 	case "started":
 		words := "in " + n.duration("took_ms")
 		if held > 0 {

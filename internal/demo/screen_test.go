@@ -58,6 +58,19 @@ slow     started   in 2004 ms, 200 calls were waiting
 		}, `
 slow     starting  an instance
 `},
+		{"ahead of the call", func(log, _ *slog.Logger) {
+			log.Info("a call is expected", "function", "checkout", "after", "shop", "until_ms", int64(32000))
+			log.Info("starting", "function", "checkout", "trigger", "chain", "held", 0)
+			log.Info("a call is expected", "function", "hello", "after", "histogram", "in_ms", int64(4000), "until_ms", int64(32000))
+			log.Info("a window opens", "function", "hello", "instances", 2)
+			log.Info("a window closes", "function", "hello", "instances", 0)
+		}, `
+checkout expects   a call, after that of shop
+checkout starting  an instance
+hello    expects   a call in 4 s
+hello    window    opens, at least 2 instances
+hello    window    closes, at least 0 instances
+`},
 		{"a failed start", func(log, instance *slog.Logger) {
 			log.Info("starting", "function", "slow", "held", 3)
 			instance.Info("instance exited", "status", 1, "lived_ms", 103.2)

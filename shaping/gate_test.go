@@ -1,0 +1,50 @@
+package shaping
+
+import (
+	"testing"
+	"time"
+)
+
+// The gap is from the last byte of the last call, and there is none while
+// somebody is inside.
+func TestGateTellsTheGap(t *testing.T) {
+	var g Gate
+	at := time.Unix(1000, 0)
+	if gap, _ := g.Enter(at); gap != Never {
+		t.Errorf("before the first of all: %v", gap)
+	}
+	if gap, _ := g.Enter(at.Add(time.Second)); gap != 0 {
+		t.Errorf("while one is inside: %v", gap)
+	}
+	g.Leave(at.Add(2 * time.Second))
+	if gap, _ := g.Enter(at.Add(time.Minute)); gap != 0 {
+		t.Errorf("while the first is still inside: %v", gap)
+	}
+	g.Leave(at.Add(time.Minute))
+	g.Leave(at.Add(2 * time.Minute))
+	if gap, _ := g.Enter(at.Add(5 * time.Minute)); gap != 3*time.Minute {
+		t.Errorf("%v, want 3m", gap)
+	}
+	g.Leave(at.Add(6 * time.Minute))
+	if gap, _ := g.Enter(at.Add(5 * time.Minute)); gap != 0 {
+		t.Errorf("by a clock that was put back: %v", gap)
+	}
+	g.Leave(at)
+	g.SetLimit(1)
+	_, _ = g.Enter(at)
+	if gap, err := g.Enter(at); gap != 0 || err != ErrShed {
+		t.Errorf("one who is turned away: %v, %v", gap, err)
+	}
+}
+
+func BenchmarkGate(b *testing.B) {
+	var g Gate
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := g.Enter(now); err != nil {
+			b.Fatal(err)
+		}
+		g.Leave(now)
+	}
+}
