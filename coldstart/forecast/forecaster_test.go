@@ -57,8 +57,8 @@ func TestAPeriodicCaller(t *testing.T) {
 			}
 			time.Sleep(15 * time.Minute)
 		}
-		if w.hits != 29 || w.misses != 0 {
-			t.Errorf("%d starts ahead of a call were for somebody, %d for nobody; want 29 and 0", w.hits, w.misses)
+		if w.tell().hits != 29 || w.tell().misses != 0 {
+			t.Errorf("%d starts ahead of a call were for somebody, %d for nobody; want 29 and 0", w.tell().hits, w.tell().misses)
 		}
 		if idle := w.actors["f"].idle(0); idle > 29*5*time.Minute+11*6*time.Minute {
 			t.Errorf("it was up for %v", idle)
@@ -77,19 +77,19 @@ func TestTheOffSwitch(t *testing.T) {
 			}
 		}
 		every(500, 30*time.Minute) // so that it takes long to forget
-		hits := w.hits
+		hits := w.tell().hits
 		every(60, 5*time.Hour) // beyond what is looked at: every prediction is wrong
-		misses := w.misses
+		misses := w.tell().misses
 		if misses < 35 || misses > 50 {
 			t.Errorf("%d predictions were wrong before it was noticed, want 36 at the earliest, 50 at the latest", misses)
 		}
 		every(20, 5*time.Hour)
-		if w.misses != misses {
-			t.Errorf("%d more, after it was noticed", w.misses-misses)
+		if w.tell().misses != misses {
+			t.Errorf("%d more, after it was noticed", w.tell().misses-misses)
 		}
 		every(80, 30*time.Minute)
-		if w.hits < hits+20 {
-			t.Errorf("the habit is back, and only %d times it was acted on", w.hits-hits)
+		if w.tell().hits < hits+20 {
+			t.Errorf("the habit is back, and only %d times it was acted on", w.tell().hits-hits)
 		}
 	})
 }
@@ -118,8 +118,8 @@ func TestTheBudget(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		if w.hits != 3*3 {
-			t.Errorf("%d starts ahead of a call, want 3 on each of 3 occasions", w.hits)
+		if w.tell().hits != 3*3 {
+			t.Errorf("%d starts ahead of a call, want 3 on each of 3 occasions", w.tell().hits)
 		}
 		w.forecast.Configure(configuration(functions, 0))
 		for range 3 {
@@ -128,8 +128,8 @@ func TestTheBudget(t *testing.T) {
 			}
 			time.Sleep(30 * time.Minute)
 		}
-		if w.hits != 3*3+3 { // those that stood already
-			t.Errorf("%d starts ahead of a call: some while there may be none", w.hits)
+		if w.tell().hits != 3*3+3 { // those that stood already
+			t.Errorf("%d starts ahead of a call: some while there may be none", w.tell().hits)
 		}
 	})
 }
@@ -148,8 +148,8 @@ func TestADeclaredChain(t *testing.T) {
 		if took := time.Since(began); took > time.Second+300*time.Millisecond {
 			t.Errorf("three starts of 1 s took %v, one after the other", took)
 		}
-		if w.started["chain"] != 2 || w.state("d") != "cold" {
-			t.Errorf("started by chain: %d; d is %s", w.started["chain"], w.state("d"))
+		if w.tell().started["chain"] != 2 || w.state("d") != "cold" {
+			t.Errorf("started by chain: %d; d is %s", w.tell().started["chain"], w.state("d"))
 		}
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
@@ -158,8 +158,8 @@ func TestADeclaredChain(t *testing.T) {
 				t.Errorf("%s is %s, and nobody has called for long", name, state)
 			}
 		}
-		if w.misses > 0 {
-			t.Errorf("%d for nobody", w.misses)
+		if w.tell().misses > 0 {
+			t.Errorf("%d for nobody", w.tell().misses)
 		}
 	})
 }
@@ -223,8 +223,8 @@ func TestASchedule(t *testing.T) {
 		at(8, "warm")
 		at(17, "warm")
 		at(18, "cold")
-		if w.misses != 1 || w.wasted < 10*time.Hour-time.Second || w.wasted > 10*time.Hour+time.Second {
-			t.Errorf("nobody came %d times, for which an instance stood %v", w.misses, w.wasted)
+		if w.tell().misses != 1 || w.tell().wasted < 10*time.Hour-time.Second || w.tell().wasted > 10*time.Hour+time.Second {
+			t.Errorf("nobody came %d times, for which an instance stood %v", w.tell().misses, w.tell().wasted)
 		}
 		at(24+12, "warm")
 		w.call("f", time.Second)
@@ -249,7 +249,7 @@ func TestPredictTurnedOff(t *testing.T) {
 			w.call("f", time.Second)
 			time.Sleep(30 * time.Minute)
 		}
-		hits := w.hits
+		hits := w.tell().hits
 		w.forecast.Configure(configuration(map[string]config.ColdStart{"f": {}}, 16))
 		time.Sleep(time.Hour)
 		for range 5 {
@@ -263,8 +263,8 @@ func TestPredictTurnedOff(t *testing.T) {
 			}
 			time.Sleep(26 * time.Minute)
 		}
-		if w.hits > hits+1 {
-			t.Errorf("%d more starts ahead of a call", w.hits-hits)
+		if w.tell().hits > hits+1 {
+			t.Errorf("%d more starts ahead of a call", w.tell().hits-hits)
 		}
 		if _, _, ok := w.forecast.Expected("f"); ok {
 			t.Error("something is expected")
@@ -302,8 +302,8 @@ func TestManyWindowsAtOnce(t *testing.T) {
 			time.Sleep(time.Second)
 			synctest.Wait()
 		}
-		if slices.Max(most) != 4 || w.started["schedule"] != 20 {
-			t.Errorf("on their way, every second: %v; %d have started", most, w.started["schedule"])
+		if slices.Max(most) != 4 || w.tell().started["schedule"] != 20 {
+			t.Errorf("on their way, every second: %v; %d have started", most, w.tell().started["schedule"])
 		}
 	})
 }

@@ -153,7 +153,7 @@ func replay(t *testing.T, functions int, lasts time.Duration, policy config.Cold
 			n := o.byKind[kinds[i]]
 			o.byKind[kinds[i]] = [2]int{n[0] + a.calls, n[1] + a.cold}
 		}
-		o.hits, o.misses = w.hits, w.misses
+		o.hits, o.misses = w.tell().hits, w.tell().misses
 	})
 	slices.Sort(o.rates)
 	return o

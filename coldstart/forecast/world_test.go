@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -23,11 +24,16 @@ type world struct {
 	boot      time.Duration // that an instance takes
 	end       func()
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	told
+}
+
+// told is what the Activator tells.
+type told struct {
 	started map[string]int // starts, by trigger
 	hits    int            // those ahead of a call that were for somebody
 	misses  int
-	wasted  time.Duration // as the Activator tells it
+	wasted  time.Duration
 }
 
 // An actor is one function with at most one instance.
@@ -50,7 +56,7 @@ type actor struct {
 // create makes a world of functions. It is for within a bubble of synctest, and
 // to be ended.
 func create(boot time.Duration, cfg *config.Config) *world {
-	w := &world{actors: map[string]*actor{}, boot: boot, started: map[string]int{}}
+	w := &world{actors: map[string]*actor{}, boot: boot, told: told{started: map[string]int{}}}
 	quiet := slog.New(slog.DiscardHandler)
 	w.activator = coldstart.NewActivator(map[string]coldstart.Scaler{"platform": w}, w, quiet)
 	w.forecast = forecast.New(w.activator, w.look, quiet)
@@ -126,6 +132,16 @@ func (w *world) look(function string) (forecast.Sight, bool) {
 }
 
 func (w *world) state(name string) string { return w.actors[name].act.Status().State }
+
+// tell returns what has been told so far.
+func (w *world) tell() told {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.told
+	t.started = maps.Clone(t.started)
+	return t
+}
 
 // The platform.
 
