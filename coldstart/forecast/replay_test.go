@@ -167,7 +167,7 @@ func predicted(otherwise time.Duration) config.ColdStart {
 
 // The policy is worth having: fewer cold starts than a fixed window, for less.
 func TestReplay(t *testing.T) {
-	functions, lasts := 60, 4*24*time.Hour
+	functions, lasts := 40, 3*24*time.Hour
 	if *replayed > 0 {
 		functions, lasts = *replayed, 14*24*time.Hour
 	}
