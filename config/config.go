@@ -155,9 +155,9 @@ type Timeouts struct {
 	// Connect is how long one connection to an endpoint may take to stand.
 	Connect time.Duration `yaml:"connect" default:"1s"`
 	// Request is the whole call, holding and further tries included, until
-	// the head of the answer. Beyond it 504. The answer's body may flow on for
-	// longer as long as it makes progress; an upload that the endpoint answers
-	// only at its end counts.
+	// the head of the answer. Beyond it 504. Bodies may flow for longer as long
+	// as they make progress: an upload is answered within this time after its
+	// last byte, unless the caller gave a deadline of its own.
 	Request time.Duration `yaml:"request" default:"15s"`
 	// Idle is how long a connection may stand unused: towards clients the
 	// keep-alive wait, towards endpoints the life of a pooled connection.

@@ -24,6 +24,7 @@ var (
 // earlier. A caller can take time away from its call, never give it more.
 func (c *Call) heed() error {
 	c.Deadline = c.Started.Add(c.fn.Timeouts.Request)
+	c.AfterBody = c.fn.Timeouts.Request
 	if !c.timed && !c.fn.OwnDeadline {
 		return nil
 	}
@@ -39,6 +40,7 @@ func (c *Call) heed() error {
 	}
 	if own := c.Started.Add(given); own.Before(c.Deadline) {
 		c.Deadline, c.own = own, true
+		c.AfterBody = 0
 	}
 	return nil
 }

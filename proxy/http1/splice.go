@@ -147,7 +147,9 @@ func (u *upConn) takeBody() error {
 	_, err := c.body.through(func(p pipe, n int) error {
 		c.took(n)
 		c.call.BodyTouched = true
-		u.writeBy(time.Now().Add(writePatience), writePatience/8)
+		now := time.Now()
+		u.upload.moved.Store(now.UnixNano())
+		u.writeBy(now.Add(writePatience), writePatience/8)
 		return u.sender.writeFrom(p, n)
 	})
 	return err

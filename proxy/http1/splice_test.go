@@ -132,6 +132,43 @@ func TestSplicedUploadCutShort(t *testing.T) {
 	c.want("POST", 413)
 }
 
+// An upload may take longer than a call, as long as it moves; then the endpoint
+// has as long as for any call.
+func TestUploadOutlastsTheDeadline(t *testing.T) {
+	g := start(t, "defaults: { timeouts: { request: 300ms } }\n"+backend(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/silent" {
+			<-r.Context().Done()
+		}
+		fmt.Fprint(w, n)
+	}), parts{})
+	for _, framing := range []string{"Content-Length: 700000\r\n", "Transfer-Encoding: chunked\r\n"} {
+		for path, want := range map[string]int{"/": 200, "/silent": 504} {
+			c := g.dial()
+			c.send("POST " + path + " HTTP/1.1\r\nHost: h\r\n" + framing + "\r\n")
+			began := time.Now()
+			for range 7 {
+				time.Sleep(100 * time.Millisecond)
+				if framing[0] == 'T' {
+					c.send("186a0\r\n" + string(largeBody(100_000)) + "\r\n")
+				} else {
+					c.send(string(largeBody(100_000)))
+				}
+			}
+			if framing[0] == 'T' {
+				c.send("0\r\n\r\n")
+			}
+			c.want("POST", want)
+			if took := time.Since(began); want == 504 && took < 900*time.Millisecond {
+				t.Errorf("gave up after %v", took)
+			}
+		}
+	}
+	c := g.dial() // one that stands still is no progress
+	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 700000\r\n\r\n123")
+	c.want("POST", 504)
+}
+
 func TestSplicedBodyCutShort(t *testing.T) {
 	doc, _ := pieces(t, 1<<20, true, largeBody(700_000))
 	g := start(t, doc, parts{})

@@ -27,7 +27,7 @@ type upload struct {
 	done    chan struct{}         // closed at its end
 	err     atomic.Pointer[error] // why the client's body could not be had whole
 	clean   bool                  // it was sent to its end; read after done
-	moved   atomic.Int64          // in a tunnel, when the last bytes came; nanoseconds since 1970
+	moved   atomic.Int64          // when the last bytes came; nanoseconds since 1970
 }
 
 func (u *upConn) startUpload() {
@@ -80,9 +80,7 @@ func (u *upConn) uploadAll(gen uint64) bool {
 		}
 		now := time.Now()
 		u.writeBy(now.Add(writePatience), writePatience/8)
-		if u.tunnel {
-			u.upload.moved.Store(now.UnixNano())
-		}
+		u.upload.moved.Store(now.UnixNano())
 		if chunked {
 			_, err = u.sender.write(appendChunkSize(size[:0], len(p)), p, crlf)
 		} else {

@@ -315,7 +315,9 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 		}
 		now := time.Now()
 		if !deadline.IsZero() && !now.Before(deadline) {
-			return err
+			if deadline = u.afterBody(); !now.Before(deadline) {
+				return err
+			}
 		}
 		if !u.watching {
 			u.watching = true
@@ -334,6 +336,15 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 		}
 		u.setReadDeadline(next)
 	}
+}
+
+// afterBody is the deadline for the head of an answer to an upload; of anything
+// else it has passed.
+func (u *upConn) afterBody() time.Time {
+	if !u.upload.started || u.body.err == nil || u.x.AfterBody == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, u.upload.moved.Load()).Add(u.x.AfterBody)
 }
 
 // earlier is the earlier of two moments, of which a may be none.

@@ -199,6 +199,11 @@ type Exchange struct {
 	Sent     time.Time // when the present try began
 	Deadline time.Time // for the head of the answer
 
+	// AfterBody is how long after the last byte of the request's body the head
+	// of the answer may come, where that is later than Deadline. 0: Deadline
+	// stands.
+	AfterBody time.Duration
+
 	// Idle is how long the endpoint may pause in its answer, and both sides of
 	// a tunnel; 0 is for ever.
 	Idle time.Duration
