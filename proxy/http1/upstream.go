@@ -14,11 +14,6 @@ import (
 )
 
 const (
-	// patience is how long a call waits for its endpoint before somebody looks
-	// whether the client is still there. Registering costs two system calls,
-	// and most answers come sooner.
-	patience = 20 * time.Millisecond
-
 	// expectPatience is how long an endpoint that was told of an Expect may
 	// keep silent before the body is sent all the same, RFC 9110 section
 	// 10.1.1.
@@ -287,93 +282,6 @@ func (u *upConn) receiveHead(expecting *bool) error {
 				err = io.ErrUnexpectedEOF
 			}
 			return err
-		}
-	}
-}
-
-// await waits for bytes from the endpoint until the deadline; the zero time is
-// none. When that takes longer than patience it has the client watched. What
-// else has its time meanwhile is done: a body that was announced with Expect
-// goes off when the endpoint does not say whether it wants it.
-func (u *upConn) await(deadline time.Time, expecting *bool) error {
-	if u.r == u.w && u.buf != nil && u.body.err != nil {
-		u.release() // wait for a head without a buffer
-	}
-	began := u.x.Sent
-	if !u.watching || *expecting {
-		if u.body.err == nil { // later than the head: the try's begin is no measure any more
-			began = time.Now()
-		}
-		u.until(earlier(deadline, began.Add(patience)), patience/2)
-	} else {
-		u.until(deadline, u.x.Idle/8)
-	}
-	for {
-		err := u.fillAfterOthers()
-		if !isTimeout(err) {
-			return err
-		}
-		now := time.Now()
-		if !deadline.IsZero() && !now.Before(deadline) {
-			if deadline = u.afterBody(); !now.Before(deadline) {
-				return err
-			}
-		}
-		if !u.watching {
-			u.watching = true
-			u.x.Down.Watch(u, u.generation())
-		}
-		next := deadline
-		if *expecting {
-			if giveUp := began.Add(expectPatience); now.Before(giveUp) {
-				next = earlier(deadline, giveUp)
-			} else {
-				*expecting = false
-				if err := u.askForBody(); err != nil {
-					return err
-				}
-			}
-		}
-		u.setReadDeadline(next)
-	}
-}
-
-// afterBody is the deadline for the head of an answer to an upload; of anything
-// else it has passed.
-func (u *upConn) afterBody() time.Time {
-	if !u.upload.started || u.body.err == nil || u.x.AfterBody == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, u.upload.moved.Load()).Add(u.x.AfterBody)
-}
-
-// earlier is the earlier of two moments, of which a may be none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// fillBody waits for more of the response's body, for as long as it may stand
-// still. The client is watched meanwhile.
-func (u *upConn) fillBody() error {
-	for expecting := false; ; {
-		now := time.Now()
-		var deadline time.Time
-		if u.x.Idle > 0 {
-			deadline = now.Add(u.x.Idle)
-		}
-		err := u.await(deadline, &expecting)
-		switch {
-		case err == nil:
-			return nil
-		case u.canceled():
-			return message.ErrClientGone
-		case !isTimeout(err):
-			return err
-		case !u.tunnel || u.stalled(time.Now()):
-			return message.ErrStalled
 		}
 	}
 }
