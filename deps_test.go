@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/demo":      {"config"},
 	"bench":              {}, // sees weir only from outside
 
+	"coldstart/webhook":             {"config", "coldstart", "discovery"},
 	"coldstart/scalertest":          {"config", "coldstart", "discovery"}, // the suite of the platforms, and what their instances run
 	"coldstart/scalertest/function": {"coldstart/scalertest"},
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/coldstart/forecast"
-	"github.com/weir-gateway/weir/coldstart/process"
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
 	"github.com/weir-gateway/weir/internal/admin"
@@ -28,7 +27,7 @@ import (
 type gateway struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
-	processes *process.Platform
+	platforms *platforms
 	activator *coldstart.Activator
 	forecast  *forecast.Forecaster
 	keeper    *table.Keeper
@@ -59,10 +58,12 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 	if g.watcher, err = http1.NewWatcher(); err != nil {
 		return nil, err
 	}
-	g.processes = process.New(log)
-	g.activator = coldstart.NewActivator(g.scalers(cfg), g.telemetry, log)
+	if g.platforms, err = newPlatforms(cfg, log); err != nil {
+		return nil, err
+	}
+	g.activator = coldstart.NewActivator(g.platforms.scalers(), g.telemetry, log)
 	g.keeper = table.NewKeeper(cfg, table.Parts{
-		Provider:     discovery.Merge(discovery.NewStatic(log), g.processes),
+		Provider:     discovery.Merge(discovery.NewStatic(log), g.platforms),
 		Activator:    g.activator,
 		NewTransport: http1.NewPool,
 		NewMeter:     g.telemetry.NewMeter,
@@ -78,7 +79,7 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 	g.proxy.OnVisit(func(function string, at time.Time, gap time.Duration, trace [16]byte) {
 		g.forecast.Visited(forecast.Visit{Function: function, At: at, Gap: gap, Trace: trace})
 	})
-	g.admin = admin.New(admin.Parts{Scene: g.scene, Telemetry: g.telemetry, Ready: g.ready, Log: log})
+	g.admin = admin.New(admin.Parts{Scene: g.scene, Telemetry: g.telemetry, Announce: g.announce, Ready: g.ready, Log: log})
 	g.ready.Set("config", true)
 	g.ready.Set("not_draining", true)
 	return g, nil
@@ -116,17 +117,6 @@ func (g *gateway) sight(function string) (forecast.Sight, bool) {
 	return s, true
 }
 
-// scalers are the platforms by the names that functions know them by.
-func (g *gateway) scalers(cfg *config.Config) map[string]coldstart.Scaler {
-	scalers := map[string]coldstart.Scaler{}
-	for name, s := range cfg.Scalers {
-		if s.Type == "process" {
-			scalers[name] = g.processes
-		}
-	}
-	return scalers
-}
-
 // run serves until ctx ends, then drains; force cuts the draining short. It
 // returns http1.ErrForced if calls were cut off.
 func (g *gateway) run(ctx context.Context, force <-chan struct{}) error {
@@ -138,7 +128,7 @@ func (g *gateway) run(ctx context.Context, force <-chan struct{}) error {
 	defer stop()
 	work, control := errgroup.WithContext(control)
 	work.Go(func() error { return g.telemetry.Run(control) })
-	work.Go(func() error { return g.processes.Run(control) })
+	g.platforms.run(func(p platform) { work.Go(func() error { return p.Run(control) }) })
 	work.Go(func() error { return g.activator.Run(control) })
 	work.Go(func() error { return g.forecast.Run(control) })
 	work.Go(func() error { return g.keeper.Run(control) })
@@ -256,10 +246,10 @@ func (g *gateway) reload(cfg *config.Config) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.configureLocked(cfg)
-	for _, fixed := range changedForGood(g.cfg, cfg) {
+	for _, fixed := range append(changedForGood(g.cfg, cfg), g.platforms.add(cfg)...) {
 		g.log.Warn("takes effect after a restart", "setting", fixed)
 	}
-	g.activator.Use(g.scalers(cfg))
+	g.activator.Use(g.platforms.scalers())
 	g.keeper.Propose(cfg)
 	g.forecast.Configure(cfg)
 }

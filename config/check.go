@@ -28,13 +28,7 @@ func (c *checker) check() {
 	for _, name := range sortedKeys(c.cfg.Functions) {
 		c.function(top.key("functions").entry(name), c.cfg.Functions[name])
 	}
-	for _, name := range sortedKeys(c.cfg.Scalers) {
-		at := top.key("scalers").entry(name)
-		c.name(at, name)
-		if c.cfg.Scalers[name].Type == "" {
-			c.missing(at.key("type"), `say type: process`)
-		}
-	}
+	c.scalers(top.key("scalers"))
 	c.routes(top.key("routes"))
 	c.accessLog(top.key("telemetry").key("access_log").key("output"))
 }

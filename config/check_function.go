@@ -90,41 +90,6 @@ func (c *checker) fieldName(p *path, name string) {
 	}
 }
 
-// scaler checks that what raises instances and what is raised fit together.
-func (c *checker) scaler(p *path, fn Function) {
-	at, process := p.key("cold_start").key("scaler"), p.key("process")
-	name := fn.ColdStart.Scaler
-	scaler, declared := c.cfg.Scalers[name]
-	switch {
-	case name == "" && fn.Process != nil:
-		if c.d.sound(p, p.key("cold_start"), at) {
-			c.fail(process, "add cold_start: { scaler: process }", "says what to run, but nothing runs it")
-		}
-	case name == "":
-	case !declared:
-		c.undeclared(at, name)
-	case scaler.Type == "process" && fn.Process == nil:
-		if c.d.sound(p, process) {
-			c.fail(at, `add process: { command: ["./server"] }`, "is %q, but %s does not say what to run", name, p)
-		}
-	}
-}
-
-func (c *checker) undeclared(p *path, name string) {
-	exist := sortedKeys(c.cfg.Scalers)
-	if _, ok := c.cfg.Scalers[implied]; !ok {
-		exist = append(exist, implied)
-	}
-	hint := didYouMean(name, exist)
-	if hint == "" {
-		hint = thereIs(exist)
-	}
-	if name == "docker" || name == "webhook" {
-		hint = "scalers of type " + name + " are not supported by this version of weir"
-	}
-	c.fail(p, hint, "%q is not under scalers", name)
-}
-
 func (c *checker) process(p *path, proc *Process) {
 	command := p.key("command")
 	switch {

@@ -2,6 +2,8 @@ package config
 
 import (
 	"cmp"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -59,6 +61,9 @@ func complete(cfg *Config, d *document, base string) {
 		}
 		cfg.Functions[name] = fn
 	}
+	for name, s := range cfg.Scalers {
+		cfg.Scalers[name] = completeScaler(s, cfg.Admin.Address, base)
+	}
 	for i := range cfg.Routes {
 		if r := &cfg.Routes[i]; r.Priority == "" {
 			r.Priority = cmp.Or(cfg.Functions[r.Function].Priority, "normal")
@@ -109,6 +114,23 @@ func completeProcess(p *Process, base string) {
 		p.Command[0] = absolute(p.Command[0])
 	}
 	p.Dir = absolute(p.Dir)
+}
+
+// completeScaler says where a webhook's platform calls back, as long as that
+// can be known beforehand.
+func completeScaler(s Scaler, admin, base string) Scaler {
+	if s.TokenFile != "" && !filepath.IsAbs(s.TokenFile) {
+		s.TokenFile = filepath.Join(base, s.TokenFile)
+	}
+	host, port, err := net.SplitHostPort(admin)
+	if s.Type != "webhook" || s.CallbackURL != "" || err != nil || port == "0" {
+		return s
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	s.CallbackURL = "http://" + net.JoinHostPort(host, port)
+	return s
 }
 
 func imply(cfg *Config) {

@@ -197,6 +197,9 @@ type Function struct {
 	ColdStart ColdStart `yaml:"cold_start"`
 	// Process is what a scaler of type process runs.
 	Process *Process `yaml:"process"`
+	// Webhook is what the platform behind a scaler of type webhook is told
+	// about the function, word for word.
+	Webhook map[string]string `yaml:"webhook"`
 }
 
 // An Endpoint is one address that serves one function. In YAML it is

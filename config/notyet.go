@@ -19,7 +19,7 @@ func notYet(pattern string) bool {
 		"functions.*.concurrency.max_pending", "functions.*.concurrency.queue_timeout",
 		"functions.*.cold_start.prefer_warm_region",
 
-		"scalers.*.host", "scalers.*.url", "scalers.*.token_file",
+		"scalers.*.host",
 
 		"routes[].rewrite", "routes[].split",
 
@@ -33,7 +33,7 @@ func notYet(pattern string) bool {
 func notYetValue(pattern, value string) bool {
 	switch pattern {
 	case "scalers.*.type":
-		return value == "docker" || value == "webhook"
+		return value == "docker"
 	}
 	return false
 }

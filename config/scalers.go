@@ -34,6 +34,23 @@ type InstanceLimits struct {
 
 // A Scaler is what raises instances.
 type Scaler struct {
-	// Type of the platform: process.
-	Type string `yaml:"type" enum:"process"`
+	// Type of the platform: process runs them here, webhook asks whoever
+	// answers at url (docs/webhook.md).
+	Type string `yaml:"type" enum:"process,webhook"`
+
+	// URL that a webhook's requests are posted to.
+	URL string `yaml:"url"`
+	// TokenFile has the secret that requests are signed with and that the
+	// tokens of instances are made from: 16 bytes or more, read anew for each
+	// request. Without one nothing is signed, and nothing may be announced.
+	TokenFile string `yaml:"token_file"`
+	// Timeout is how long one request may take, of webhook.
+	Timeout time.Duration `yaml:"timeout" default:"10s"`
+	// Refresh is how often a webhook's platform that runs instances of a
+	// function is asked which: the longest that one may be missed that has
+	// gone without a word.
+	Refresh time.Duration `yaml:"refresh" default:"10s"`
+	// CallbackURL is where instances and the platform reach the admin
+	// interface, of webhook. Without it, http:// and admin.address.
+	CallbackURL string `yaml:"callback_url"`
 }

@@ -57,6 +57,10 @@ type Said struct {
 func Open(t testing.TB, open func(testing.TB, *slog.Logger) Platform) *Stage {
 	t.Helper()
 	leaks := goleak.IgnoreCurrent()
+	t.Cleanup(func() { // after what open has prepared is gone too
+		http.DefaultClient.CloseIdleConnections()
+		goleak.VerifyNone(t, leaks)
+	})
 	j := &Journal{}
 	s := &Stage{T: t, Log: j}
 	s.Platform = open(t, slog.New(slog.NewTextHandler(j, nil)))
@@ -79,8 +83,6 @@ func Open(t testing.TB, open func(testing.TB, *slog.Logger) Platform) *Stage {
 	})
 	t.Cleanup(func() {
 		s.End()
-		http.DefaultClient.CloseIdleConnections()
-		goleak.VerifyNone(t, leaks)
 		if t.Failed() {
 			t.Logf("what %s logged:\n%s", s, j)
 		}

@@ -60,6 +60,8 @@ type window struct {
 	keeper *table.Keeper
 	ready  *Readiness
 	stop   func()
+
+	announce func(ctx context.Context, function, kind, token string, body []byte) error
 }
 
 // open serves a document until the test ends. With none there is no table.
@@ -96,7 +98,10 @@ func open(t testing.TB, doc string) *window {
 		t.Fatal(err)
 	}
 	w.addr = ln.Addr().String()
-	server := New(Parts{Scene: scene, Telemetry: tel, Ready: w.ready, Log: log})
+	server := New(Parts{Scene: scene, Telemetry: tel, Ready: w.ready, Log: log,
+		Announce: func(ctx context.Context, function, kind, token string, body []byte) error {
+			return w.announce(ctx, function, kind, token, body)
+		}})
 	server.endpoints = append(server.endpoints, endpoint{path: "/bug", serve: server.view(func(telemetry.Scene, string) any { panic("x") })})
 	work.Go(func() {
 		if err := server.Serve(ctx, ln); err != nil {

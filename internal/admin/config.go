@@ -90,7 +90,7 @@ func writeMember(b *bytes.Buffer, key string, v reflect.Value) error {
 		return err
 	}
 	b.WriteByte(':')
-	if key == "env" {
+	if key == "env" || key == "webhook" {
 		v = reflect.ValueOf(hide(v))
 	}
 	return writeValue(b, v)

@@ -23,7 +23,10 @@ type Parts struct {
 	Scene     func() telemetry.Scene // what lives now; from any goroutine
 	Telemetry *telemetry.Telemetry
 	Ready     *Readiness
-	Log       *slog.Logger
+	// Announce takes what an instance of a function, or its platform, says: kind
+	// is ready or gone. It may take a second. Its error may be a Refusal.
+	Announce func(ctx context.Context, function, kind, token string, body []byte) error
+	Log      *slog.Logger
 }
 
 // A Server is the operator's window.
@@ -55,6 +58,8 @@ func New(p Parts) *Server {
 		{"/api/v1/functions", "the functions and how they fare", s.view(functions), false},
 		{"/api/v1/functions/{f}", "one of them", s.view(oneFunction), false},
 		{"/api/v1/functions/{f}/endpoints", "who serves it now", s.view(endpointsOf), false},
+		{"/api/v1/functions/{f}/ready", "POST: an instance says that it listens (docs/webhook.md)", s.announce("ready"), true},
+		{"/api/v1/functions/{f}/gone", "POST: its platform says that it has ended", s.announce("gone"), true},
 		{"/api/v1/functions/{f}/reset", "POST: the next call is worth a start, although the last ones failed", s.view(reset), true},
 		{"/api/v1/refused", "what of the configuration weir does without, and why", s.view(refused), false},
 	}
@@ -66,7 +71,7 @@ const (
 	readTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second // 10,000 functions are a page of 50 MB
 	idleTimeout  = 2 * time.Minute  // longer than a scrape interval
-	bodyBytes    = 4 << 10          // nothing here reads one
+	bodyBytes    = 4 << 10          // an announcement has 100 bytes
 	connections  = 256
 
 	// lastAnswer is how long weir's end waits for an answer to be taken.

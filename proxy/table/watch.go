@@ -57,7 +57,7 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 
 // sameSource tells whether a provider would say the same of a and b.
 func sameSource(a, b config.Function) bool {
-	return reflect.DeepEqual(a.Endpoints, b.Endpoints) && reflect.DeepEqual(a.Process, b.Process) &&
+	return reflect.DeepEqual(a.Endpoints, b.Endpoints) && sameInstances(a, b) &&
 		a.ColdStart.Scaler == b.ColdStart.Scaler && a.ColdStart.Concurrency == b.ColdStart.Concurrency
 }
 

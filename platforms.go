@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"sync"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/coldstart/process"
+	"github.com/weir-gateway/weir/coldstart/webhook"
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/discovery"
+)
+
+// A platform raises instances, and knows where they are.
+type platform interface {
+	coldstart.Scaler
+	discovery.Provider
+	Run(ctx context.Context) error
+}
+
+// platforms are those that the configuration names under scalers. Together
+// they are the provider of what they have raised.
+type platforms struct {
+	log       *slog.Logger
+	processes *process.Platform // one for all scalers of its type
+
+	mu       sync.Mutex // guards all below
+	settings map[string]config.Scaler
+	byName   map[string]platform
+	start    func(platform) // nil before run
+}
+
+func newPlatforms(cfg *config.Config, log *slog.Logger) (*platforms, error) {
+	ps := &platforms{
+		log:       log,
+		processes: process.New(log),
+		settings:  map[string]config.Scaler{},
+		byName:    map[string]platform{},
+	}
+	for name, s := range cfg.Scalers {
+		p, err := ps.make(name, s, cfg)
+		if err != nil {
+			return nil, err
+		}
+		ps.settings[name], ps.byName[name] = s, p
+	}
+	return ps, nil
+}
+
+func (ps *platforms) make(name string, s config.Scaler, _ *config.Config) (platform, error) {
+	switch s.Type {
+	case "process":
+		return ps.processes, nil
+	case "webhook":
+		return webhook.New(name, s, ps.log)
+	}
+	panic("BUG: nobody makes a scaler of type " + s.Type)
+}
+
+// run starts all of them, and from now on whatever is added.
+func (ps *platforms) run(start func(platform)) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.start = start
+	start(ps.processes)
+	for _, p := range ps.byName {
+		if p != ps.processes {
+			start(p)
+		}
+	}
+}
+
+// add makes what a newer configuration names in addition, and returns what of
+// it takes effect only after a restart: the platforms that have instances stay
+// as they are.
+func (ps *platforms) add(cfg *config.Config) (fixed []string) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for name, s := range cfg.Scalers {
+		switch old, here := ps.settings[name]; {
+		case here && old != s:
+			fixed = append(fixed, "scalers."+name)
+		case !here:
+			p, err := ps.make(name, s, cfg)
+			if err != nil {
+				ps.log.Error("cannot use a scaler", "scaler", name, "error", err.Error())
+				continue
+			}
+			ps.settings[name], ps.byName[name] = s, p
+			if ps.start != nil && p != ps.processes {
+				ps.start(p)
+			}
+		}
+	}
+	return fixed
+}
+
+// scalers are all of them, by name.
+func (ps *platforms) scalers() map[string]coldstart.Scaler {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	scalers := map[string]coldstart.Scaler{}
+	for name, p := range maps.All(ps.byName) {
+		scalers[name] = p
+	}
+	return scalers
+}
+
+func (ps *platforms) of(fn config.Function) platform {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.byName[fn.ColdStart.Scaler]
+}
+
+// String names the provider.
+func (ps *platforms) String() string { return "platforms" }
+
+// Watch reports what the function's platform has raised.
+func (ps *platforms) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+	if p := ps.of(fn); p != nil {
+		return p.Watch(ctx, fn, report)
+	}
+	report(nil)
+	<-ctx.Done()
+	return nil
+}
+
+// announce passes on what an instance says of itself.
+func (ps *platforms) announce(ctx context.Context, fn config.Function, kind, token string, body []byte) error {
+	p, ok := ps.of(fn).(interface {
+		Announce(ctx context.Context, function, kind, token string, body []byte) error
+	})
+	if !ok {
+		return &webhook.Refusal{Status: http.StatusNotFound, Slug: "not_found",
+			Detail: fmt.Sprintf("Instances of %q do not announce themselves: its scaler is no webhook.", fn.Name)}
+	}
+	return p.Announce(ctx, fn.Name, kind, token, body)
+}
+
+// announce takes what an instance of a function says of itself.
+func (g *gateway) announce(ctx context.Context, function, kind, token string, body []byte) error {
+	var fn config.Function // unknown ones have no platform
+	if t := g.keeper.Table(); t != nil && t.Functions[function] != nil {
+		fn = t.Functions[function].Function
+	}
+	fn.Name = function
+	return g.platforms.announce(ctx, fn, kind, token, body)
+}
