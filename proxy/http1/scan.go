@@ -164,9 +164,12 @@ func parseFields(b []byte, fields []message.Field, limit int) ([]message.Field, 
 			return fields, errManyFields
 		}
 		colon, odd := 0, uint8(0)
-		for colon < len(line) && tokenChars[line[colon]] != 0 {
-			odd |= tokenChars[line[colon]]
-			colon++
+		for ; colon < len(line); colon++ {
+			kind := tokenChars[line[colon]]
+			if kind == 0 {
+				break
+			}
+			odd |= kind
 		}
 		if colon == 0 || colon == len(line) || line[colon] != ':' {
 			if line[0] == ' ' || line[0] == '\t' {
