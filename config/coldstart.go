@@ -112,7 +112,7 @@ type ColdStartLimits struct {
 	MaxPending int `yaml:"max_pending" default:"10000"`
 	// MaxBytes is how much memory the heads, and what has come of the bodies, of
 	// held calls may take. The rest of a body stays with its client. 10,000
-	// calls with usual heads take 40 MiB.
+	// calls with usual heads take 40 MiB. 0 is no limit.
 	MaxBytes Size `yaml:"max_bytes" default:"256MiB"`
 	// MaxStarting is how many instances may be starting at once, over all
 	// functions: with more, each takes so long that nobody waits for it. 32 that

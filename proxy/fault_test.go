@@ -188,3 +188,30 @@ func TestFaultsAreTold(t *testing.T) {
 		t.Errorf("an unknown error is answered with %+v", f)
 	}
 }
+
+// What clients are told in reason, and operators in weir_hold_rejected_total.
+func TestReasons(t *testing.T) {
+	f := func(err error, reason, turnedAway string) {
+		t.Helper()
+		err = fmt.Errorf("while testing: %w", err)
+		c := &Call{err: err}
+		if got, away := reasonOf(err), c.TurnedAway(); got != reason || away != turnedAway {
+			t.Errorf("%v: %q and %q, want %q and %q", err, got, away, reason, turnedAway)
+		}
+		c.held = 1
+		if c.TurnedAway() != "" {
+			t.Errorf("%v: it was held, and not let in", err)
+		}
+	}
+	f(coldstart.ErrLineFull, "queue_full", "line_full")
+	f(coldstart.ErrPoolFull, "queue_full", "pool_full")
+	f(coldstart.ErrBytesFull, "queue_full", "bytes_full")
+	f(coldstart.ErrShare, "shed", "share")
+	f(&coldstart.NoStart{Reason: errors.New("exit 1")}, "start_failed", "no_start")
+	f(&coldstart.NoStart{Reason: coldstart.ErrStartTimeout}, "start_timeout", "no_start")
+	f(coldstart.ErrMaxWait, "hold_deadline", "")
+	f(errDeadline, "hold_deadline", "")
+	f(errTooLate, "deadline", "deadline")
+	f(errExpired, "deadline", "")
+	f(errNoRoute, "", "")
+}
