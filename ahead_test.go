@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,22 +33,29 @@ func (w *running) starts(function, trigger string) int {
 }
 
 // Who calls every 600 ms finds the function up once weir has noticed, though it
-// is put back 50 ms after each call. Buckets are 10 ms here. Whom nobody can
-// predict costs no more than one instance all the time, which is the budget.
-func TestThePeriodicCallerIsExpected(t *testing.T) {
+// is put back 50 ms after each call. Buckets are 10 ms here. What is called right
+// after another is started with it from the 21st time on, however irregular
+// that other is. Whom nobody can predict costs no more than two instances all the
+// time, which is the budget.
+func TestWhoIsExpected(t *testing.T) {
 	const period, learning, after = 600 * time.Millisecond, 11, 9
 	file := filepath.Join(t.TempDir(), "weir.yaml")
 	function := fmt.Sprintf(`
     cold_start: { scaler: process, idle_after: 50ms, min_up: 0s, grace: 1ms, predict: histogram, predict_range: 2400ms }
     process: { command: [%q], listen: fd }`, quick(t))
+	irregular := strings.Replace(function, "2400ms", "240ms", 1) // all their gaps are beyond
 	write(t, file, `listeners: [{ address: "127.0.0.1:0" }]
 admin: { address: "127.0.0.1:0" }
 telemetry: { access_log: { output: none } }
-cold_start: { max_prewarmed: 1 }
+cold_start: { max_prewarmed: 2 }
 functions:
   regular:`+function+`
   moody:`+function+`
+  leader:`+irregular+`
+  follower:`+irregular+`
 routes:
+  - { path_prefix: /leader, function: leader }
+  - { path_prefix: /follower, function: follower }
   - { path_prefix: /regular, function: regular }
   - { path_prefix: /moody, function: moody }
 `)
@@ -68,6 +76,14 @@ routes:
 			case <-time.After(time.Duration(mood.Int64N(int64(2 * time.Second)))):
 				call("/moody")
 			}
+		}
+	})
+	work.Go(func() {
+		spell := rand.New(rand.NewPCG(2, 2))
+		for range 27 {
+			time.Sleep(250*time.Millisecond + time.Duration(spell.Int64N(int64(250*time.Millisecond))))
+			call("/leader")
+			call("/follower")
 		}
 	})
 	tick := time.NewTicker(period)
@@ -92,7 +108,12 @@ routes:
 	if cold > after/2 {
 		t.Errorf("%d of %d calls were cold although they were to be expected", cold, after)
 	}
-	if wasted := w.metric("weir_prewarm_wasted_seconds_total"); wasted > time.Since(began).Seconds() {
+	followed, alone := w.starts("follower", "chain"), w.starts("follower", "demand")
+	t.Logf("the follower was started %d times by its own call, %d times by the leader's", alone, followed)
+	if alone < 10 || followed == 0 { // it may still have been up now and then
+		t.Error("want 20 to learn from, and some after that")
+	}
+	if wasted := w.metric("weir_prewarm_wasted_seconds_total"); wasted > 2*time.Since(began).Seconds() {
 		t.Errorf("for nobody, instances stood %v s within %v", wasted, time.Since(began))
 	}
 }

@@ -82,7 +82,7 @@ func (h *Habit) Plan(fixed, brief time.Duration) Plan {
 	case h.gaps.Len() < leastGaps && h.seen < longGaps:
 		return plan
 	case h.gaps.Beyond() >= mostBeyond:
-		return h.planLong(plan, brief)
+		return h.planLong(plan, fixed, brief)
 	case h.gaps.Len() < leastGaps || h.gaps.Variation() < leastVariety:
 		return plan
 	}
@@ -90,14 +90,14 @@ func (h *Habit) Plan(fixed, brief time.Duration) Plan {
 	_, to := h.gaps.Percentile(tail)   // and up
 	from = from - scale(from, margin)
 	to = to + scale(to, margin)
-	return h.within(Gaps, from, to, brief)
+	return h.within(Gaps, from, to, fixed, brief)
 }
 
 // planLong is for functions that are called more seldom than the histogram
 // reaches. The paper fits an ARIMA model to their gaps. A handful of numbers
 // does not carry one: what it finds are the timers, once a day or twice, and
 // those are found without: their last gaps are all the same.
-func (h *Habit) planLong(plan Plan, brief time.Duration) Plan {
+func (h *Habit) planLong(plan Plan, fixed, brief time.Duration) Plan {
 	if h.seen < longGaps {
 		return plan
 	}
@@ -107,14 +107,14 @@ func (h *Habit) planLong(plan Plan, brief time.Duration) Plan {
 		return plan
 	}
 	around := max(spread, h.gaps.width)
-	return h.within(Long, least-around, most+around, brief)
+	return h.within(Long, least-around, most+around, fixed, brief)
 }
 
 // within makes the plan to be up from one moment to another. What is put back
 // meanwhile stays for as long as calls are thought to belong together.
-func (h *Habit) within(b Basis, from, to, brief time.Duration) Plan {
-	if from <= brief {
-		return Plan{Basis: b, Keep: to}
+func (h *Habit) within(b Basis, from, to, fixed, brief time.Duration) Plan {
+	if from <= brief { // it may be called any moment: no reason to be stricter than without a pattern
+		return Plan{Basis: b, Keep: max(to, fixed)}
 	}
 	return Plan{Basis: b, Keep: h.stay, From: from, To: to}
 }

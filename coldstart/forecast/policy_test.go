@@ -82,7 +82,7 @@ func TestPlans(t *testing.T) {
 		{"every half hour", about(30*time.Minute+time.Second, 0), 10, Plan{Basis: Gaps, Keep: gap, From: 27 * time.Minute, To: 34*time.Minute + 6*time.Second}},
 		{"every half hour or so", about(30*time.Minute, 3*time.Minute), 200, Plan{Basis: Gaps, Keep: gap, From: 24*time.Minute + 18*time.Second, To: 36*time.Minute + 18*time.Second}},
 		{"every minute", about(time.Minute+time.Second, 0), 100, Plan{Basis: Gaps, Keep: gap, From: 54 * time.Second, To: 2*time.Minute + 12*time.Second}},
-		{"every half minute", about(30*time.Second, 0), 100, Plan{Basis: Gaps, Keep: time.Minute + 6*time.Second}},
+		{"every half minute", about(30*time.Second, 0), 100, Plan{Basis: Gaps, Keep: fixed}},
 		{"at random, often", random(5 * time.Minute), 400, Plan{Basis: Gaps, Keep: 22 * time.Minute}},
 		{"at random, all over", func(int) time.Duration { return time.Duration(r.Int64N(int64(reach))) }, 400, Plan{Basis: Fixed, Keep: fixed}},
 		{"bursts, one an hour", func(i int) time.Duration {

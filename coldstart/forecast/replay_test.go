@@ -194,10 +194,11 @@ func TestReplay(t *testing.T) {
 	}{
 		{"10 min", ten},
 		{"20 min", replay(t, functions, lasts, fixedFor(20*time.Minute), 0)},
+		{"40 min", replay(t, functions, lasts, fixedFor(40*time.Minute), 0)},
 		{"60 min", replay(t, functions, lasts, fixedFor(time.Hour), 0)},
 		{"policy, else 10 min", policy},
 		{"policy, else 10 min, 16 at once", replay(t, functions, lasts, predicted(10*time.Minute), 16)},
-		{"policy, else 4 h (the paper's)", replay(t, functions, lasts, predicted(4*time.Hour), functions)},
+		{"policy, else 4 h", replay(t, functions, lasts, predicted(4*time.Hour), functions)},
 	} {
 		o := row.o
 		fmt.Fprintf(out, "%s\t%.2f\t%.1f\t%.1f\t%.2f\t%.2f\t%.2f\t%.0f\t%.2f\t%d\t%d\n", row.name, 100*o.coldRate(), 100*o.quantile(.75), 100*o.quantile(.5),
