@@ -9,7 +9,7 @@ import (
 )
 
 // readEndpoint reads the address of an endpoint in any of its spellings and
-// returns it as host:port or unix:/path.
+// returns it as host:port, https://host:port or unix:/path.
 func readEndpoint(text string) (string, *wrong) {
 	if file, ok := strings.CutPrefix(text, "unix:"); ok {
 		// unix:///path is what a URL would be.
@@ -33,17 +33,26 @@ func readEndpoint(text string) (string, *wrong) {
 	if strings.Contains(rest, "/") {
 		return "", &wrong{fmt.Sprintf("has a path: %q", text), "an endpoint is host:port; the path of a call is passed on as it is"}
 	}
-	return rest, readHostPort(rest, true)
+	if bad := readHostPort(rest, true); bad != nil {
+		return "", bad
+	}
+	if scheme == "https" && ok {
+		return HTTPS + rest, nil
+	}
+	return rest, nil
 }
+
+// HTTPS begins the address of an endpoint that speaks TLS.
+const HTTPS = "https://"
 
 func checkScheme(scheme string) *wrong {
 	switch scheme {
-	case "http":
+	case "http", "https":
 		return nil
-	case "https", "h2c":
-		return &wrong{fmt.Sprintf("is %s://, which is not supported by this version of weir", scheme), "use http://"}
+	case "h2c":
+		return &wrong{"is h2c://, which is not supported by this version of weir", "use http://"}
 	}
-	return &wrong{fmt.Sprintf("has an unknown scheme: %q", scheme), `use "host:port", "http://host:port" or "unix:/path"`}
+	return &wrong{fmt.Sprintf("has an unknown scheme: %q", scheme), `use "host:port", "https://host:port" or "unix:/path"`}
 }
 
 // readHostPort says what keeps text from being a host:port. One that is called

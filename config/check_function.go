@@ -16,6 +16,7 @@ func (c *checker) function(p *path, fn Function) {
 	}
 	c.endpoints(p.key("endpoints"), fn.Endpoints)
 	c.trailers(p.key("trailers"), fn.Trailers)
+	c.tls(p.key("tls"), fn)
 	c.timeouts(p.key("timeouts"), fn.Timeouts, c.cfg.Defaults.Timeouts)
 	if fn.Deadline.Header != c.cfg.Defaults.Deadline.Header {
 		c.fieldName(p.key("deadline").key("header"), fn.Deadline.Header)

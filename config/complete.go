@@ -27,8 +27,8 @@ func override(cfg *Config, d *document, env lookup) {
 	set("WEIR_ADMIN_ADDRESS", top.key("admin").key("address"), &cfg.Admin.Address)
 }
 
-// complete fills in what follows from other values. Paths of processes are
-// relative to base.
+// complete fills in what follows from other values. Paths of processes and of
+// certificates are relative to base.
 func complete(cfg *Config, d *document, base string) {
 	for i := range cfg.Listeners {
 		if l := &cfg.Listeners[i]; l.Name == "" {
@@ -50,6 +50,7 @@ func complete(cfg *Config, d *document, base string) {
 		for i := range fn.Endpoints {
 			completeEndpoint(&fn.Endpoints[i], cfg.Region)
 		}
+		completeTLS(&fn, d, at.key("tls"), base)
 		for i, trailer := range fn.Trailers {
 			fn.Trailers[i] = strings.ToLower(trailer)
 		}
@@ -104,16 +105,18 @@ func completeEndpoint(ep *Endpoint, region string) {
 // completeProcess makes paths absolute. A program without a slash is left to
 // PATH.
 func completeProcess(p *Process, base string) {
-	absolute := func(name string) string {
-		if filepath.IsAbs(name) {
-			return filepath.Clean(name)
-		}
-		return filepath.Join(base, name)
-	}
 	if len(p.Command) > 0 && strings.Contains(p.Command[0], "/") {
-		p.Command[0] = absolute(p.Command[0])
+		p.Command[0] = absolute(base, p.Command[0])
 	}
-	p.Dir = absolute(p.Dir)
+	p.Dir = absolute(base, p.Dir)
+}
+
+// absolute is the name of a file, which is relative to base.
+func absolute(base, name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(base, name)
 }
 
 // completeScaler says where a webhook's platform calls back, as long as that

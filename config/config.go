@@ -191,6 +191,10 @@ type Function struct {
 	// proxy can say another for a call with the field Priority: high, normal,
 	// low, or an urgency of RFC 9218.
 	Priority string `yaml:"priority" default:"normal" enum:"high,normal,low"`
+	// Upstream bounds the connections to each of the endpoints.
+	Upstream Upstream `yaml:"upstream"`
+	// TLS is how weir meets the endpoints whose address begins with https://.
+	TLS *UpstreamTLS `yaml:"tls"`
 	// Concurrency bounds what the function as a whole takes at once.
 	Concurrency Concurrency `yaml:"concurrency"`
 	// ColdStart says how the function is raised from nothing and put back.
@@ -203,9 +207,10 @@ type Function struct {
 }
 
 // An Endpoint is one address that serves one function. In YAML it is
-// "host:port", "http://host:port", "unix:/path", or a mapping.
+// "host:port", "http://host:port", "https://host:port", "unix:/path", or a
+// mapping.
 type Endpoint struct {
-	// Address as host:port, or as unix:/path.
+	// Address as host:port, https://host:port or unix:/path.
 	Address string `yaml:"address"`
 	// Region and Zone in which it is; the region of this weir if not given.
 	Region string `yaml:"region"`

@@ -17,10 +17,10 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// source is where the comments are that explain every knob; the schema shows
+// sources are where the comments are that explain every knob; the schema shows
 // them in the operator's editor.
 //
-//go:embed config.go coldstart.go scalers.go
+//go:embed config.go coldstart.go scalers.go upstream.go
 var sources embed.FS
 
 // Schema returns the JSON Schema of the configuration's language, made from
@@ -90,8 +90,8 @@ func anyOf(forms ...*jsonschema.Schema) *jsonschema.Schema {
 func endpointSchema(comments map[string]string) *jsonschema.Schema {
 	short := &jsonschema.Schema{
 		Type:     "string",
-		Pattern:  `^(unix:/|http://|[^/]+:[0-9]+$)|\$\{`,
-		Examples: []any{"127.0.0.1:9001", "http://127.0.0.1:9001", "unix:/run/app.sock"},
+		Pattern:  `^(unix:/|https?://|[^/]+:[0-9]+$)|\$\{`,
+		Examples: []any{"127.0.0.1:9001", "https://api.internal:443", "unix:/run/app.sock"},
 	}
 	long := reflector(comments, func(t reflect.Type) *jsonschema.Schema {
 		if t == reflect.TypeFor[Endpoint]() {
@@ -182,7 +182,7 @@ func required(t reflect.Type, key string) bool {
 // each on one line.
 func comments() (map[string]string, error) {
 	out := map[string]string{}
-	for _, name := range []string{"config.go", "coldstart.go", "scalers.go"} {
+	for _, name := range []string{"config.go", "coldstart.go", "scalers.go", "upstream.go"} {
 		file, err := sources.ReadFile(name)
 		if err != nil {
 			return nil, err

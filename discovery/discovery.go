@@ -15,6 +15,9 @@ type Endpoint struct {
 	Weight int // share among equals; 0 takes no new calls
 	Slots  int // calls it can carry at once; 0 is no limit
 
+	TLS  bool   // it speaks TLS
+	Host string // with TLS, whose certificate it has to have: the name it was found by
+
 	// Unproven is set on an instance that was reported before it listens. The
 	// Keeper connects to it until it answers, and only then sends calls.
 	Unproven bool

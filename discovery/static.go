@@ -72,7 +72,7 @@ func (s *Static) endpoints(fn config.Function) (endpoints []Endpoint, unknown bo
 	for _, ep := range fn.Endpoints {
 		host, port, named := nameOf(ep)
 		if !named {
-			endpoints = append(endpoints, endpoint(ep, ep.Address, ep.Address))
+			endpoints = append(endpoints, endpoint(ep, ep.Address, strings.TrimPrefix(ep.Address, config.HTTPS)))
 			continue
 		}
 		unknown = unknown || s.known[host] == nil
@@ -112,7 +112,7 @@ func nameOf(ep config.Endpoint) (host, port string, named bool) {
 	if strings.HasPrefix(ep.Address, "unix:") {
 		return "", "", false
 	}
-	host, port, err := net.SplitHostPort(ep.Address)
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(ep.Address, config.HTTPS))
 	if err != nil {
 		return "", "", false
 	}
@@ -121,5 +121,10 @@ func nameOf(ep config.Endpoint) (host, port string, named bool) {
 }
 
 func endpoint(ep config.Endpoint, id, addr string) Endpoint {
-	return Endpoint{ID: id, Addr: addr, Region: ep.Region, Zone: ep.Zone, Weight: ep.Weight, Slots: ep.Slots}
+	out := Endpoint{ID: id, Addr: addr, Region: ep.Region, Zone: ep.Zone, Weight: ep.Weight, Slots: ep.Slots}
+	if to, ok := strings.CutPrefix(ep.Address, config.HTTPS); ok {
+		out.TLS = true
+		out.Host, _, _ = net.SplitHostPort(to)
+	}
+	return out
 }

@@ -16,7 +16,8 @@ func (p *Proxy) forward(c *Call) error {
 		c.tellBudget()
 	}
 	err := c.ep.Conns.Try(&c.Exchange)
-	c.results[resultOf(err)]++
+	result := resultOf(err)
+	c.results[result]++
 	if err == nil {
 		c.answer = c.since()
 		c.ep.Outlier.Fared()
@@ -28,7 +29,7 @@ func (p *Proxy) forward(c *Call) error {
 	}
 	c.tried[c.tries%maxTries] = c.ep
 	switch {
-	case !errors.Is(err, message.ErrConnect) && !errors.Is(err, message.ErrConnectTimeout) && !errors.Is(err, message.ErrReset):
+	case result != ConnectFailed && result != Reset:
 	case c.Reused: // an endpoint may close what it does not use: that says nothing of its next connection
 		c.tried[c.tries%maxTries] = nil
 	default:

@@ -14,17 +14,18 @@ type Result uint8
 // the call's affair.
 const (
 	Answered      Result = iota // the head of an answer came
-	ConnectFailed               // nothing was sent
+	ConnectFailed               // no connection stood, or TLS did not
 	Reset                       // the connection ended before an answer
 	Malformed                   // what came is not an answer
 	TimedOut                    // the deadline of the call passed
 	Canceled                    // the client left, or its body could not be read
+	Busy                        // no connection came free in time
 	NumResults                  // how many there are
 )
 
 // String names the result as a metric's label.
 func (r Result) String() string {
-	return [...]string{"ok", "connect_failed", "reset", "malformed", "timeout", "canceled"}[r]
+	return [...]string{"ok", "connect_failed", "reset", "malformed", "timeout", "canceled", "busy"}[r]
 }
 
 // resultOf tells how a try ended that came to err.
@@ -32,8 +33,11 @@ func resultOf(err error) Result {
 	switch {
 	case err == nil:
 		return Answered
-	case errors.Is(err, message.ErrConnect), errors.Is(err, message.ErrConnectTimeout):
+	case errors.Is(err, message.ErrConnect), errors.Is(err, message.ErrConnectTimeout),
+		errors.Is(err, message.ErrTLS), errors.Is(err, message.ErrCertificate), errors.Is(err, message.ErrTLSEnded):
 		return ConnectFailed
+	case errors.Is(err, message.ErrBusy):
+		return Busy
 	case errors.Is(err, message.ErrReset):
 		return Reset
 	case errors.Is(err, message.ErrProtocol):

@@ -18,7 +18,9 @@ var families = []family{
 	{"weir_connections_refused_total", "counter", "Connections that were closed before they had a call, by listener and reason: access (the access rules), connections, connections_per_client (the limits), descriptors (they have run out), proxy_header (missing, malformed or too slow)."},
 	{"weir_connections_evicted_total", "counter", "Idle connections that were closed to make room, by listener and what was short: connections, descriptors."},
 	{"weir_upstream_request_duration_seconds", "histogram", "Time from the begin of a call's last try to the head of the endpoint's answer."},
-	{"weir_upstream_attempts_total", "counter", "Tries by how they ended: ok, connect_failed, reset, malformed, timeout, canceled, broken (in the middle of the body)."},
+	{"weir_upstream_attempts_total", "counter", "Tries by how they ended: ok, connect_failed, reset, malformed, timeout, canceled, busy (no connection came free in time), broken (in the middle of the body)."},
+	{"weir_upstream_connections_opened_total", "counter", "Connections to endpoints that have stood."},
+	{"weir_upstream_connections_closed_total", "counter", "Connections to endpoints that weir has closed, by reason: idle (unused for too long), stale (the endpoint had closed it), unsolicited (the endpoint sent something while it idled), extra_bytes (more came than the response), used (the response did not allow another, or it was a tunnel), canceled (the client left, or something took too long), broken (it ended in the middle, or what came is no HTTP), unsent (the endpoint answered before it had the whole request), dismissed (the endpoint has left, or its settings have changed)."},
 	{"weir_retries_total", "counter", "Tries after a call's first one."},
 
 	{"weir_active_functions", "gauge", "Functions that have an endpoint now."},

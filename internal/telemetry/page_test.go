@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/internal/testkit"
+	"github.com/weir-gateway/weir/proxy/table"
 )
 
 func TestPromtool(t *testing.T) {
@@ -23,6 +24,7 @@ func TestPromtool(t *testing.T) {
 	tel.Stopped("cold", "idle")
 	tel.Prewarmed("cold", "schedule", false, 0)
 	tel.Reloaded(nil, coldstart.ErrStartTimeout)
+	r.keeper.Table().Functions["cold"].Account.Close(table.Stale)
 	var b strings.Builder
 	if err := tel.WritePrometheus(&b, Scene{Table: r.keeper.Table(), Listeners: []Listener{
 		{Name: ":80", Open: 1, Refused: map[string]int{"access": 3, "descriptors": 0}, Evicted: map[string]int{"connections": 4}},

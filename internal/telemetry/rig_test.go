@@ -183,7 +183,7 @@ type transport struct {
 
 func (t transport) Try(x *message.Exchange) error { return t.try(x) }
 func (t transport) Probe(context.Context) error   { return nil }
-func (t transport) Configure(config.Timeouts)     {}
+func (t transport) Configure(table.Settings)      {}
 func (t transport) CloseIdle()                    {}
 
 // answer plays an endpoint that answers with a status and some bytes.

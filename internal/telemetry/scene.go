@@ -40,13 +40,20 @@ func (t *Telemetry) writeScene(p *page, scene Scene) {
 // A place is what endpoints are counted by.
 type place struct{ function, region, state string }
 
-// writeFunctions writes the gauges of functions. Those without series of their
+// An ending is what the ends of connections are counted by.
+type ending struct {
+	function string
+	why      table.End
+}
+
+// writeFunctions writes what functions show of themselves. Those without series of their
 // own are added up.
 func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 	active := 0
 	held := map[string]int{}
 	doors := map[string]int{}
 	endpoints := map[place]int{}
+	opened, closed := map[string]int{}, map[ending]int{}
 	for name, fn := range tab.Functions {
 		if m, ok := fn.Meter.(*Meter); ok {
 			name = m.function
@@ -54,6 +61,10 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 		held[name] += fn.Hold.Len()
 		if fn.Start != nil {
 			doors[name] = max(doors[name], fn.Start.Status().Breaker(now))
+		}
+		opened[name] += int(fn.Account.Opened())
+		for _, end := range table.Ends() {
+			closed[ending{name, end}] += int(fn.Account.Closed(end))
 		}
 		set := fn.Set()
 		if len(set.Endpoints) > 0 {
@@ -76,6 +87,16 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 	}
 	for _, function := range slices.Sorted(maps.Keys(doors)) {
 		p.gauge(doors[function], "weir_start_breaker_state", "function", function)
+	}
+	for _, function := range slices.Sorted(maps.Keys(opened)) {
+		p.gauge(opened[function], "weir_upstream_connections_opened_total", "function", function)
+		for _, end := range table.Ends() {
+			n := closed[ending{function, end}]
+			if n == 0 {
+				continue // most never come: ten thousand functions would show ninety thousand zeros
+			}
+			p.gauge(n, "weir_upstream_connections_closed_total", "function", function, "reason", end.String())
+		}
 	}
 	for _, at := range slices.SortedFunc(maps.Keys(endpoints), comparePlaces) {
 		p.gauge(endpoints[at], "weir_endpoints", "function", at.function, "region", at.region, "state", at.state)

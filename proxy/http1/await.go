@@ -19,7 +19,7 @@ const patience = 20 * time.Millisecond
 // goes off when the endpoint does not say whether it wants it.
 func (u *upConn) await(deadline time.Time, expecting *bool) error {
 	if u.r == u.w && u.buf != nil && u.body.err != nil {
-		u.release() // wait for a head without a buffer
+		u.wire.release() // wait for a head without a buffer
 	}
 	began := u.x.Sent
 	if !u.watching || *expecting {

@@ -2,7 +2,7 @@
 // connection pool and the one try towards endpoints, bodies.
 //
 // scan.go, fields.go and write.go are pure functions from bytes to heads and
-// back; everything that waits is in conn.go, park.go, watch.go, upstream.go
+// back; everything that waits is in conn.go, park.go, watch.go, line.go, await.go
 // and upload.go.
 //
 // Invariants

@@ -154,8 +154,10 @@ func TestPanicInAnUpload(t *testing.T) {
 		}
 	}()
 	pool := NewPool(ln.Addr().String())
-	pool.Configure(config.Timeouts{Connect: time.Second, Request: 5 * time.Second, Idle: time.Minute, StreamIdle: time.Minute})
 	defer pool.CloseIdle()
+	if err := pool.Probe(t.Context()); err != nil { // the call finds a connection, and need not wait for one
+		t.Fatal(err)
+	}
 	x := &message.Exchange{Started: time.Now(), Sent: time.Now(), Deadline: time.Now().Add(5 * time.Second), Down: badBody{}}
 	x.Request = message.Request{Method: []byte("POST"), Path: []byte("/"), Authority: []byte("h"), Framing: message.Sized, Length: 5, Minor: 1}
 	began := time.Now()

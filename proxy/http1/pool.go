@@ -1,10 +1,8 @@
 package http1
 
 import (
+	"container/list"
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,12 +20,18 @@ import (
 type Pool struct {
 	network, addr string
 	host          string // for a request without one
-	connect, keep atomic.Int64
+	settings      atomic.Pointer[upSettings]
 
 	mu      sync.Mutex // guards all below
-	idle    []*upConn  // the last is the one used last
+	idle    []*upConn  // the last is the one used last; empty while anybody waits
+	open    int        // connections that stand or are on their way
 	closed  bool       // no connection is kept any more
 	sweeper *time.Timer
+
+	waiting list.List // of *waiter, in the order in which they came (line.go)
+	serial  uint64    // of the last that came
+	dials   int       // connections on their way
+	stood   uint64    // how many dials have gone well
 }
 
 // NewPool makes the Transport to an address: host:port, or unix:/path.
@@ -36,61 +40,105 @@ func NewPool(addr string) table.Transport {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		p.network, p.addr, p.host = "unix", path, "localhost"
 	}
-	p.Configure(config.Timeouts{Connect: time.Second, Idle: time.Minute})
+	p.Configure(table.Settings{
+		Timeouts: config.Timeouts{Connect: time.Second, Idle: time.Minute},
+		Account:  new(table.Account),
+	})
 	return p
 }
 
-// Configure sets the timeouts from now on. Connections are kept for two thirds
-// of the idle timeout: an endpoint that has the same setting must not be the
-// first to close.
-func (p *Pool) Configure(t config.Timeouts) {
-	p.connect.Store(int64(t.Connect))
-	p.keep.Store(int64(t.Idle) * 2 / 3)
+// Configure sets what the connections obey from now on. They are kept for two
+// thirds of the idle timeout: an endpoint that has the same setting must not be
+// the first to close.
+func (p *Pool) Configure(s table.Settings) {
+	p.mu.Lock()
+	was := p.settings.Load()
+	now := newUpSettings(s, was)
+	p.settings.Store(now)
+	p.closed = false // the endpoint is there, perhaps again
+	var old []*upConn
+	if was != nil && was.tls != now.tls {
+		old, p.idle = p.idle, nil
+	}
+	p.dialLocked()
+	p.mu.Unlock()
+	for _, u := range old {
+		u.discard(table.Dismissed)
+	}
 }
 
-// get returns a connection that stood idle, or nil. It is looked at before:
-// the endpoint may have closed it, or have sent what nobody asked for, which
-// would be taken for the answer to this call. A look is one system call, 0.3 µs;
-// to trust connections for a while spared three of four and left a while in
-// which two calls could be confused.
-func (p *Pool) get() *upConn {
+// get returns a connection for a try: one that stands idle, or the first that
+// comes free or stands. One that was kept is looked at before: the endpoint may
+// have closed it, or have sent what nobody asked for, which would be taken for
+// the answer to this call. A look is one system call, 0.3 µs; to trust
+// connections for a while spared three of four and left a while in which two
+// calls could be confused.
+func (p *Pool) get(x *message.Exchange) (*upConn, error) {
 	for {
 		p.mu.Lock()
-		n := len(p.idle)
-		if n == 0 {
+		u := p.popLocked()
+		if u == nil {
+			w := p.joinLocked(x.Down)
 			p.mu.Unlock()
-			return nil
+			var err error
+			if u, err = p.await(w, x); err != nil {
+				return nil, err
+			}
+		} else {
+			p.mu.Unlock()
 		}
-		u := p.idle[n-1]
-		p.idle[n-1] = nil
-		p.idle = p.idle[:n-1]
-		p.mu.Unlock()
-		if u.alive() {
-			return u
+		if !u.kept {
+			return u, nil
 		}
-		u.discard()
+		end := u.look()
+		if end == alive {
+			return u, nil
+		}
+		u.discard(end)
 	}
+}
+
+func (p *Pool) popLocked() *upConn {
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	u := p.idle[n-1]
+	p.idle[n-1] = nil
+	p.idle = p.idle[:n-1]
+	return u
 }
 
 // put keeps a connection for another try.
 func (p *Pool) put(u *upConn) {
+	u.kept = true
 	p.mu.Lock()
-	closed := p.closed
-	if !closed {
-		p.idle = append(p.idle, u)
-		if p.sweeper == nil {
-			p.sweeper = time.AfterFunc(time.Duration(p.keep.Load()), p.sweep)
-		}
+	gone := p.closed || u.tls != p.settings.Load().tls
+	if !gone {
+		p.offerLocked(u)
 	}
 	p.mu.Unlock()
-	if closed {
-		u.discard()
+	if gone {
+		u.discard(table.Dismissed)
+	}
+}
+
+// offerLocked gives a connection to whoever waits for one, or keeps it.
+func (p *Pool) offerLocked(u *upConn) {
+	if p.waiting.Len() > 0 {
+		p.serveLocked(p.waiting.Front(), u, nil)
+		return
+	}
+	u.kept = true
+	p.idle = append(p.idle, u)
+	if p.sweeper == nil {
+		p.sweeper = time.AfterFunc(p.settings.Load().keep, p.sweep)
 	}
 }
 
 // sweep closes the connections that have stood for too long.
 func (p *Pool) sweep() {
-	keep := time.Duration(p.keep.Load())
+	keep := p.settings.Load().keep
 	limit := time.Now().Add(-keep)
 	p.mu.Lock()
 	n := 0
@@ -98,18 +146,22 @@ func (p *Pool) sweep() {
 		n++
 	}
 	old := append([]*upConn(nil), p.idle[:n]...)
-	p.idle = append(p.idle[:0], p.idle[n:]...)
+	kept := copy(p.idle, p.idle[n:])
+	clear(p.idle[kept:])
+	p.idle = p.idle[:kept]
 	p.sweeper = nil
-	if len(p.idle) > 0 {
+	if kept > 0 {
 		p.sweeper = time.AfterFunc(max(time.Until(p.idle[0].since.Add(keep)), time.Second), p.sweep)
 	}
 	p.mu.Unlock()
 	for _, u := range old {
-		u.discard()
+		u.farewell()
+		u.discard(table.Idle)
 	}
 }
 
-// CloseIdle closes what stands idle, and lets no connection be kept.
+// CloseIdle closes what stands idle, and lets no connection be kept until
+// Configure is called.
 func (p *Pool) CloseIdle() {
 	p.mu.Lock()
 	old := p.idle
@@ -120,7 +172,8 @@ func (p *Pool) CloseIdle() {
 	}
 	p.mu.Unlock()
 	for _, u := range old {
-		u.discard()
+		u.farewell()
+		u.discard(table.Dismissed)
 	}
 }
 
@@ -130,46 +183,57 @@ func (p *Pool) Probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.since = time.Now()
+	p.mu.Lock()
+	p.open++
+	p.mu.Unlock()
 	p.put(u)
 	return nil
 }
 
-// dial makes a connection. The error is message.ErrConnect or
-// ErrConnectTimeout, and says what happened.
-func (p *Pool) dial(ctx context.Context) (*upConn, error) {
-	dialer := net.Dialer{Timeout: time.Duration(p.connect.Load())}
-	nc, err := dialer.DialContext(ctx, p.network, p.addr)
-	if err != nil {
-		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() {
-			return nil, fmt.Errorf("%w: %w", message.ErrConnectTimeout, err)
-		}
-		return nil, fmt.Errorf("%w: %w", message.ErrConnect, err)
+// alive is what look says of a connection that can be used.
+const alive = table.End(255)
+
+// look tells whether an idle connection can be used, or else why not: the
+// endpoint has closed it, or sent what nobody asked for.
+func (u *upConn) look() table.End {
+	if u.secure != nil {
+		return u.secure.look()
 	}
-	u := &upConn{pool: p}
-	if err := u.open(nc); err != nil {
-		_ = nc.Close()
-		return nil, fmt.Errorf("%w: %w", message.ErrConnect, err)
+	if u.rc.Control(u.lookFn) != nil {
+		return table.Stale
 	}
-	u.body = body{wire: &u.wire, fillOne: u.fillBody}
-	u.lookFn = u.look
-	return u, nil
+	return u.seen
 }
 
-// alive tells whether an idle connection can be used: the endpoint has neither
-// closed it nor sent anything that nobody asked for.
-func (u *upConn) alive() bool {
-	return u.rc.Control(u.lookFn) == nil && u.silent
+// peekAt is made a function value once: a closure would be allocated every time.
+func (u *upConn) peekAt(fd uintptr) {
+	n, err := recv(fd, u.peek[:], unix.MSG_PEEK)
+	switch {
+	case err == unix.EAGAIN:
+		u.seen = alive
+	case err == 0 && n > 0:
+		u.seen = table.Unsolicited
+	default:
+		u.seen = table.Stale
+	}
 }
 
-// look is made a function value once: a closure would be allocated every time.
-func (u *upConn) look(fd uintptr) {
-	_, err := recv(fd, u.peek[:], unix.MSG_PEEK)
-	u.silent = err == unix.EAGAIN
+// farewell tells the endpoint of a connection that nobody uses that it ends
+// well. Only TLS has words for it.
+func (u *upConn) farewell() {
+	if u.secure != nil {
+		_ = u.secure.tls.CloseWrite() // nothing is on its way: it does not block
+	}
 }
 
-func (u *upConn) discard() {
+// discard closes a connection, which nobody else uses any more.
+func (u *upConn) discard(why table.End) {
 	_ = u.nc.Close()
 	u.drop()
+	p := u.pool
+	p.settings.Load().account.Close(why)
+	p.mu.Lock()
+	p.open--
+	p.dialLocked() // there may be room for whoever waits
+	p.mu.Unlock()
 }

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"crypto/tls"
 	"syscall"
 	"unsafe"
 
@@ -11,6 +12,7 @@ import (
 // goroutine uses it.
 type sender struct {
 	rc      syscall.RawConn
+	tls     *tls.Conn             // nil: none
 	attempt func(fd uintptr) bool // s.once, made once
 
 	pieces [3][]byte // what is not sent yet
@@ -31,6 +33,9 @@ func (s *sender) open(rc syscall.RawConn) {
 
 // write sends the pieces, in order, and returns how much of them is on its way.
 func (s *sender) write(pieces ...[]byte) (int, error) {
+	if s.tls != nil {
+		return s.writeTLS(pieces)
+	}
 	s.sent, s.err = 0, 0
 	copy(s.pieces[:], pieces)
 	err := s.rc.Write(s.attempt)

@@ -80,7 +80,7 @@ func splice(from, to int, n int) (int, syscall.Errno) {
 // returns how much that was; send sends n bytes that are in the pipe. How the
 // body ended, Next tells.
 func (b *body) through(send func(p pipe, n int) error) (moved int64, err error) {
-	if !canSplice || b.err != nil || b.framing != message.Sized || b.left < spliceFrom || b.wire.r < b.wire.w {
+	if !canSplice || b.wire.secure != nil || b.err != nil || b.framing != message.Sized || b.left < spliceFrom || b.wire.r < b.wire.w {
 		return 0, nil
 	}
 	p, ok := getPipe()
@@ -141,7 +141,7 @@ func (c *conn) Take(up message.Upstream) (moved int64, err error) {
 // takeBody moves what is left of the request's body straight to the endpoint.
 func (u *upConn) takeBody() error {
 	c, ok := u.x.Down.(*conn)
-	if !ok || u.x.Request.Framing != message.Sized {
+	if !ok || u.secure != nil || u.x.Request.Framing != message.Sized {
 		return nil
 	}
 	_, err := c.body.through(func(p pipe, n int) error {

@@ -45,6 +45,9 @@ var errSwitched = protocol("it switched to a protocol that was not asked for")
 
 // endWay ends the way to the endpoint, when the client has closed its side.
 func (u *upConn) endWay() bool {
+	if u.secure != nil {
+		return u.secure.tls.CloseWrite() == nil
+	}
 	half, ok := u.nc.(halfCloser)
 	return ok && half.CloseWrite() == nil
 }

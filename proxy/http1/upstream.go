@@ -1,16 +1,14 @@
 package http1
 
 import (
-	"context"
+	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
 )
 
 const (
@@ -46,9 +44,11 @@ type upConn struct {
 	tunnel   bool // the endpoint has switched protocols
 	upload   upload
 
+	tls    *tls.Config // what it was made under; nil: none
+	kept   bool        // it has idled in the Pool
 	lookFn func(fd uintptr)
 	peek   [1]byte
-	silent bool // what the last look at the idle connection said
+	seen   table.End // what the last look at the idle connection said
 }
 
 const (
@@ -78,55 +78,6 @@ func (u *upConn) Cancel(gen uint64) {
 }
 
 func (u *upConn) canceled() bool { return u.state.Load()&3 == phaseCanceled }
-
-// Try carries one request to the endpoint and brings the head of its response
-// back.
-func (p *Pool) Try(x *message.Exchange) error {
-	u := p.get()
-	x.Reused = u != nil
-	if u == nil {
-		ctx, cancel := context.WithDeadline(context.Background(), x.Deadline)
-		defer cancel()
-		var err error
-		if u, err = p.dial(ctx); err != nil {
-			if ctx.Err() != nil {
-				return os.ErrDeadlineExceeded
-			}
-			return err
-		}
-	}
-	u.begin(x)
-	err := u.send()
-	if err == nil {
-		err = u.receive()
-	}
-	if err != nil {
-		if u.unsent(err) {
-			err = fmt.Errorf("%w: %w", message.ErrConnect, err)
-		}
-		err = u.verdict(err)
-		u.Release()
-		return err
-	}
-	x.Up = u
-	return nil
-}
-
-// verdict is what the end of a try means: whose doing it was comes before what
-// was noticed first.
-func (u *upConn) verdict(err error) error {
-	if bad := u.upload.failure(); bad != nil {
-		return bad
-	}
-	switch {
-	case u.canceled():
-		return message.ErrClientGone
-	case errors.Is(err, message.ErrProtocol), errors.Is(err, message.ErrConnect), errors.Is(err, message.ErrClientGone),
-		isTimeout(err):
-		return err
-	}
-	return fmt.Errorf("%w: %w", message.ErrReset, err)
-}
 
 // send writes the head, and the body with it as far as it is here already. The
 // rest of the body goes beside the response.
@@ -158,12 +109,6 @@ func (u *upConn) send() error {
 		u.startUpload()
 	}
 	return nil
-}
-
-// unsent tells whether the try failed because the connection had been closed
-// before anything was sent on it.
-func (u *upConn) unsent(err error) bool {
-	return len(u.ask) > 0 && len(u.ask) == u.asked && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET))
 }
 
 // appendBody adds to the head what has come of the body, as far as there is
@@ -294,24 +239,3 @@ func (u *upConn) Ready() bool { return u.body.Ready() }
 
 // Trailers are those of the response.
 func (u *upConn) Trailers() []message.Field { return u.body.Trailers() }
-
-// Release ends the try: the connection is kept if both messages were whole and
-// nothing forbids it.
-func (u *upConn) Release() {
-	x := u.x
-	if x == nil {
-		return
-	}
-	gone := u.watching && x.Down.Unwatch()
-	clean := u.endUpload()
-	u.x = nil
-	gen := u.generation() << 2
-	ended := u.state.CompareAndSwap(gen|phaseRunning, gen) // phaseIdle
-	if !ended || gone || !clean || !u.keep || !u.body.whole() || u.r != u.w {
-		u.discard() // bytes behind a response belong to nobody
-		return
-	}
-	u.release()
-	u.since = x.Sent
-	u.pool.put(u)
-}

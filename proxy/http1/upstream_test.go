@@ -278,9 +278,10 @@ func TestAnswerBeforeTheBody(t *testing.T) {
 
 // A client that leaves is no fault of the endpoint's.
 func TestClientThatLeavesIsNoFaultOfTheEndpoint(t *testing.T) {
-	ended := make(chan struct{}, 1)
+	seen, ended := make(chan struct{}, 1), make(chan struct{}, 1)
 	addr := rawEndpoint(t, func(_ net.Conn, br *bufio.Reader) {
 		if _, err := head(br); err == nil {
+			seen <- struct{}{}
 			_, _ = io.Copy(io.Discard, br)
 			ended <- struct{}{}
 		}
@@ -296,7 +297,7 @@ func TestClientThatLeavesIsNoFaultOfTheEndpoint(t *testing.T) {
 		for _, bluntly := range []bool{false, true} {
 			c := g.dial()
 			c.send(request)
-			g.inFlight(1)
+			<-seen
 			if bluntly {
 				_ = c.Conn.(*net.TCPConn).SetLinger(0)
 			}

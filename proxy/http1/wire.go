@@ -13,8 +13,9 @@ import (
 // A wire is a connection with its read buffer, which it has only while there
 // is something in it. One goroutine reads.
 type wire struct {
-	nc net.Conn
-	rc syscall.RawConn
+	nc     net.Conn
+	rc     syscall.RawConn
+	secure *secure // nil: no TLS
 
 	buf    []byte // nil, or buf[r:w] is what has come and is not used yet
 	r, w   int
@@ -63,6 +64,9 @@ func (w *wire) unread() []byte { return w.buf[w.r:w.w] }
 // fill waits until at least one more byte has come. The buffer has room for
 // it, or there is no buffer. io.EOF is the peer's end.
 func (w *wire) fill() error {
+	if w.secure != nil {
+		return w.secure.fill(w)
+	}
 	w.n, w.readErr = 0, nil
 	if err := w.rc.Read(w.readFunc); err != nil {
 		return err

@@ -13,6 +13,17 @@ var (
 	ErrConnect = errors.New("cannot connect to the endpoint")
 	// ErrConnectTimeout: the same, because it took too long.
 	ErrConnectTimeout = errors.New("cannot connect to the endpoint in time")
+	// ErrBusy: no connection came free in time, and no more could be made; nothing
+	// was sent.
+	ErrBusy = errors.New("no connection to the endpoint came free in time")
+	// ErrCertificate: a connection stands, but the endpoint's certificate is not
+	// that of whom it should be; nothing was sent.
+	ErrCertificate = errors.New("the endpoint's certificate is not valid")
+	// ErrTLS: the same, because TLS could not be agreed on otherwise.
+	ErrTLS = errors.New("TLS with the endpoint failed")
+	// ErrTLSEnded: the endpoint said that TLS has failed after the request was
+	// sent. With TLS 1.3 that is how it refuses weir's own certificate.
+	ErrTLSEnded = errors.New("the endpoint ended TLS before it answered")
 	// ErrReset: the connection ended before the head of the response was
 	// whole.
 	ErrReset = errors.New("the endpoint closed the connection before it answered")

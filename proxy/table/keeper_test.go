@@ -51,7 +51,7 @@ type transport struct {
 }
 
 func (*transport) Try(*message.Exchange) error { return errors.New("not in this test") }
-func (*transport) Configure(config.Timeouts)   {}
+func (*transport) Configure(Settings)          {}
 
 func (t *transport) Probe(context.Context) error {
 	t.mu.Lock()

@@ -67,11 +67,33 @@ type Transport interface {
 	// Probe returns when the endpoint accepted one connection, which is kept
 	// for the first call.
 	Probe(ctx context.Context) error
-	// Configure sets the timeouts from now on.
-	Configure(t config.Timeouts)
+	// Configure sets what its connections obey from now on. Those that were made
+	// under another TLS carry no further call.
+	Configure(s Settings)
 	// CloseIdle closes the connections that no call is on, and those in use
 	// when their call ends.
 	CloseIdle()
+}
+
+// Settings are what the connections to one endpoint obey.
+type Settings struct {
+	Timeouts config.Timeouts
+	Upstream config.Upstream
+	TLS      *config.UpstreamTLS // nil: none
+	Host     string              // with TLS, whose certificate the endpoint has to have
+	Account  *Account            // where what happens to them is noted
+}
+
+// settingsOf are those of a function's endpoint.
+func settingsOf(fn *Function, ep discovery.Endpoint) Settings {
+	s := Settings{Timeouts: fn.Timeouts, Upstream: fn.Upstream, Account: &fn.Account}
+	if ep.TLS {
+		s.TLS, s.Host = fn.TLS, ep.Host
+	}
+	if s.TLS != nil && s.TLS.ServerName != "" {
+		s.Host = s.TLS.ServerName
+	}
+	return s
 }
 
 // NewTransport makes the Transport to an address.

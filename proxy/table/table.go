@@ -44,6 +44,8 @@ type State struct {
 	Start *coldstart.Activation // nil if nothing can raise the function
 	Meter Meter                 // what telemetry counts for the function
 
+	Account Account // of the connections to the function's endpoints
+
 	seen atomic.Bool // it had an endpoint once
 	set  atomic.Pointer[Set]
 }

@@ -100,7 +100,7 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 			}
 		}
 		link.Slots.SetLimit(reported.Slots)
-		link.Conns.Configure(w.fn.Timeouts)
+		link.Conns.Configure(settingsOf(w.fn, reported))
 		if reported.Region == "" {
 			reported.Region = w.region
 		}
