@@ -89,6 +89,7 @@ func serveFunction(boot string) {
 type lab struct {
 	t           testing.TB
 	addr, admin string
+	file        string // its configuration
 	cmd         *exec.Cmd
 	log         bytes.Buffer
 }
@@ -104,18 +105,9 @@ func function(name, listen string, boot time.Duration, more string) string {
 func run(t testing.TB, top string, functions ...string) *lab {
 	t.Helper()
 	l := &lab{t: t, addr: freeAddr(t), admin: freeAddr(t)}
-	doc := fmt.Sprintf("listeners: [{ address: %q }]\nadmin: { address: %q }\ntelemetry: { access_log: { output: none } }\n%sfunctions:\n%s",
-		l.addr, l.admin, top, strings.Join(functions, ""))
-	doc += "routes:\n"
-	for _, f := range functions {
-		name, _, _ := strings.Cut(strings.TrimSpace(f), ":")
-		doc += fmt.Sprintf("  - { path_prefix: /%s, function: %s }\n", name, name)
-	}
-	file := filepath.Join(t.TempDir(), "weir.yaml")
-	if err := os.WriteFile(file, []byte(doc), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l.cmd = exec.Command(weir, "run", "-c", file)
+	l.file = filepath.Join(t.TempDir(), "weir.yaml")
+	l.configure(top, functions...)
+	l.cmd = exec.Command(weir, "run", "-c", l.file)
 	l.cmd.Stderr = &l.log
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := l.cmd.Start(); err != nil {
@@ -136,6 +128,21 @@ func run(t testing.TB, top string, functions ...string) *lab {
 		return err == nil
 	})
 	return l
+}
+
+// configure writes the configuration; SIGHUP has weir read it.
+func (l *lab) configure(top string, functions ...string) {
+	l.t.Helper()
+	doc := fmt.Sprintf("listeners: [{ address: %q }]\nadmin: { address: %q }\ntelemetry: { access_log: { output: none } }\n%sfunctions:\n%s",
+		l.addr, l.admin, top, strings.Join(functions, ""))
+	doc += "routes:\n"
+	for _, f := range functions {
+		name, _, _ := strings.Cut(strings.TrimSpace(f), ":")
+		doc += fmt.Sprintf("  - { path_prefix: /%s, function: %s }\n", name, name)
+	}
+	if err := os.WriteFile(l.file, []byte(doc), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 func freeAddr(t testing.TB) string {
