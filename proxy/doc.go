@@ -20,7 +20,8 @@
 //
 // Decision, 2026-11-23: a try that ended before a byte of the answer is made
 // again on another endpoint if it never connected, or if the method is
-// idempotent and no byte of the body was read, on whichever connection. The
+// idempotent, on whichever connection; and in both cases only if the body can
+// come again, because none of it was read or all of that is still here. The
 // design had it only for a reused one, but an endpoint that is killed breaks
 // new connections as well, and RFC 9110 section 9.2.2 allows both. One that
 // broke on a reused connection may meet the same endpoint again: that says

@@ -49,16 +49,19 @@ func (p *Proxy) again(c *Call, err error) bool {
 	case beforeSent:
 		// Where instances come and go, a refused connection is news of one
 		// that went: the call goes back to its place in line.
-		if c.fn.Start == nil || c.BodyTouched {
-			return !c.BodyTouched && c.tries < maxTries
+		if c.fn.Start == nil {
+			return c.tries < maxTries && c.bodyAgain()
 		}
 		c.returned++
-		return c.returned <= maxReturns
+		return c.returned <= maxReturns && c.bodyAgain()
 	case unanswered:
-		return c.tries < maxTries && !c.BodyTouched && c.idempotent()
+		return c.tries < maxTries && c.idempotent() && c.bodyAgain()
 	}
 	return false
 }
+
+// bodyAgain tells whether the next try has the whole of the request's body.
+func (c *Call) bodyAgain() bool { return !c.BodyTouched || c.Down.Rewind() }
 
 // idempotent tells whether sending the call twice does what once does, RFC
 // 9110 section 9.2.2, or the client says so.

@@ -146,6 +146,7 @@ func (c *client) Continue() error                 { return nil }
 func (c *client) Switch()                         {}
 func (c *client) Memory() int                     { return 0 }
 func (c *client) CutBody()                        {}
+func (c *client) Rewind() bool                    { return false }
 func (c *client) Interim(*message.Response) error { return nil }
 func (c *client) WriteHead(*message.Response) error {
 	return nil

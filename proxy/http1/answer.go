@@ -86,8 +86,15 @@ func (c *conn) Interim(r *message.Response) error {
 
 var continueResponse = message.Response{Status: 100, Reason: []byte("Continue"), Length: -1}
 
-// Continue asks the client for the body it announced.
-func (c *conn) Continue() error { return c.Interim(&continueResponse) }
+// Continue asks the client for the body it announced, once: another try may ask
+// again.
+func (c *conn) Continue() error {
+	if c.continued {
+		return nil
+	}
+	c.continued = true
+	return c.Interim(&continueResponse)
+}
 
 // Write sends a piece of the answer's body: with the head, if both fit.
 func (c *conn) Write(p []byte) error {

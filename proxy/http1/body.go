@@ -44,6 +44,9 @@ type body struct {
 	kept    []byte
 	fields  []message.Field // the trailers, which lie in kept
 	pin     bool            // the wire's buffer holds a head that is still needed
+	held    bool            // all that was read is still in the buffers (rewind.go):
+	start   int             // from here on behind the head,
+	split   int             // and from the next buffer's begin what did not come with it
 	err     error
 }
 
@@ -51,6 +54,9 @@ type body struct {
 // the wire.
 func (b *body) begin(framing message.Framing, length int64, pin bool) {
 	*b = body{wire: b.wire, fillOne: b.fillOne, framing: framing, pin: pin, kept: b.kept[:0], fields: b.fields[:0]}
+	if pin {
+		b.held, b.start = true, b.wire.r
+	}
 	switch {
 	case framing == message.NoBody, framing == message.Sized && length == 0:
 		b.err = io.EOF
@@ -257,9 +263,14 @@ func (b *body) line() ([]byte, error) {
 func (b *body) need(n int) error {
 	w := b.wire
 	for w.w-w.r < n {
-		if b.pin || w.buf != nil && (w.r == w.w || len(w.buf)-w.r < n) || w.buf == nil {
-			w.room(b.bufferSize(), b.pin)
-			b.pin = false
+		switch {
+		case b.pin:
+			b.pin, b.split = false, w.r
+			w.room(b.bufferSize(), true)
+		case b.held && w.w < len(w.buf):
+		case w.buf == nil, w.r == w.w, len(w.buf)-w.r < n:
+			b.held = false
+			w.room(b.bufferSize(), false)
 		}
 		if err := b.fillOne(); err != nil {
 			if errors.Is(err, io.EOF) {

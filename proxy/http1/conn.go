@@ -26,13 +26,14 @@ var (
 // call.
 type conn struct {
 	wire
-	server *Server
-	cfg    *settings // for the present call
-	client message.Client
-	call   *proxy.Call // nil while it rests
-	body   body
-	taken  int64 // bytes of the request's body so far
-	tunnel bool  // the call has become one
+	server    *Server
+	cfg       *settings // for the present call
+	client    message.Client
+	call      *proxy.Call // nil while it rests
+	body      body
+	taken     int64 // bytes of the request's body so far
+	continued bool  // the client was asked for the body that it announced
+	tunnel    bool  // the call has become one
 
 	out     []byte      // of the answer, not sent yet; nil between calls
 	framing answerState // of the answer's body
@@ -95,7 +96,7 @@ func (c *conn) nextHead() bool {
 	c.call.Begin()
 	c.call.Down, c.call.Client = c, c.client
 	c.call.Started = ended // a client that sends its head slowly does so on its own time
-	c.taken = 0
+	c.taken, c.continued = 0, false
 	limits := &c.cfg.Limits
 	r := &c.call.Request
 	if err == nil {

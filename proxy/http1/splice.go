@@ -95,6 +95,7 @@ func (b *body) through(send func(p pipe, n int) error) (moved int64, err error) 
 			b.err = err
 			return moved, nil
 		}
+		b.held = false
 		b.left -= int64(n)
 		if err := send(p, n); err != nil {
 			empty = false

@@ -129,6 +129,10 @@ type Downstream interface {
 	// and every later one: nobody wants the rest of the body.
 	CutBody()
 
+	// Rewind makes the body begin anew, for another try, and tells whether that
+	// could be done: all that was read of it must still be here.
+	Rewind() bool
+
 	// Switch makes the connection a tunnel: Next returns what the client sends
 	// until it closes its side. Called before WriteHead gets the 101.
 	Switch()
@@ -225,8 +229,8 @@ type Exchange struct {
 	// in either direction.
 	Trailers []string
 
-	// BodyTouched is set when a byte of the request's body was read: the call
-	// can not be tried again.
+	// BodyTouched is set when a byte of the request's body was read: the call can
+	// be tried again only after Rewind.
 	BodyTouched bool
 	// Reused is set by a Try that used a connection which had carried another
 	// call: if that was closed, it may have been in good order.
