@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"bench":              {}, // sees weir only from outside
 
 	"coldstart/webhook":             {"config", "coldstart", "discovery"},
+	"coldstart/docker":              {"config", "coldstart", "discovery"},
 	"coldstart/scalertest":          {"config", "coldstart", "discovery"}, // the suite of the platforms, and what their instances run
 	"coldstart/scalertest/function": {"coldstart/scalertest"},
 }
@@ -57,6 +58,7 @@ var never = []ban{
 	{"net/http", requestPath, false, "under proxy only proxy/http2 may"},
 	{"github.com/VictoriaMetrics/metrics", below("shaping", "coldstart"), false, "they expose numbers, others publish them"},
 	{"github.com/hashicorp/consul/api", notBelow("discovery/consul"), false, "one package talks to Consul"},
+	{"github.com/moby/moby", notBelow("coldstart/docker"), false, "one package talks to Docker"},
 	{module + "/internal/testkit", notBelow("bench", "internal/testkit"), false, "it is for tests"},
 }
 
@@ -155,6 +157,8 @@ func TestJudge(t *testing.T) {
 		{"proxy/table", "github.com/VictoriaMetrics/metrics", false, may},
 		{"coldstart", "github.com/hashicorp/consul/api", false, mayNot},
 		{"discovery/consul", "github.com/hashicorp/consul/api", false, may},
+		{"coldstart", "github.com/moby/moby/client", false, mayNot},
+		{"coldstart/docker", "github.com/moby/moby/client", false, may},
 		{"config", "log", false, mayNot},
 		{"config", "log/slog", false, may},
 		{"proxy", module + "/internal/testkit", false, mayNot},

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/coldstart/docker"
 	"github.com/weir-gateway/weir/coldstart/process"
 	"github.com/weir-gateway/weir/coldstart/webhook"
 	"github.com/weir-gateway/weir/config"
@@ -51,10 +52,12 @@ func newPlatforms(cfg *config.Config, log *slog.Logger) (*platforms, error) {
 	return ps, nil
 }
 
-func (ps *platforms) make(name string, s config.Scaler, _ *config.Config) (platform, error) {
+func (ps *platforms) make(name string, s config.Scaler, cfg *config.Config) (platform, error) {
 	switch s.Type {
 	case "process":
 		return ps.processes, nil
+	case "docker":
+		return docker.New(name, s, cfg.Functions, ps.log)
 	case "webhook":
 		return webhook.New(name, s, ps.log)
 	}

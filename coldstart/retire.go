@@ -221,10 +221,13 @@ func (c *Activation) forget() {
 }
 
 func stopTimeout(fn config.Function) time.Duration {
-	if fn.Process == nil {
-		return 0
+	switch {
+	case fn.Process != nil:
+		return fn.Process.StopTimeout
+	case fn.Docker != nil:
+		return fn.Docker.StopTimeout
 	}
-	return fn.Process.StopTimeout
+	return 0
 }
 
 // prewarmed tells whether a start ahead of a call was for somebody.

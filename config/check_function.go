@@ -24,6 +24,9 @@ func (c *checker) function(p *path, fn Function) {
 	c.coldStart(p.key("cold_start"), fn.ColdStart)
 	c.ahead(p.key("cold_start"), fn)
 	c.scaler(p, fn)
+	if fn.Docker != nil {
+		c.docker(p.key("docker"), fn.Docker)
+	}
 	if fn.Process != nil {
 		c.process(p.key("process"), fn.Process)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"strings"
@@ -23,8 +24,12 @@ func (c *checker) scalers(p *path) {
 				c.fail(at.key(k.key), "", "is for scalers of type %s, and this is one of type %s", k.kind, s.Type)
 			}
 		}
-		if s.Type == "webhook" {
+		switch s.Type {
+		case "webhook":
 			c.webhook(at, s)
+		case "docker":
+			c.name(at.key("gateway"), s.Gateway)
+			c.engine(at.key("host"), s.Host)
 		}
 	}
 }
@@ -39,6 +44,8 @@ type typedKey struct {
 func keysByType(s Scaler) []typedKey {
 	usual := fresh(reflect.TypeFor[Scaler]()).Interface().(Scaler)
 	return []typedKey{
+		{"host", "docker", s.Host != ""},
+		{"gateway", "docker", s.Gateway != ""},
 		{"url", "webhook", s.URL != ""},
 		{"token_file", "webhook", s.TokenFile != ""},
 		{"timeout", "webhook", s.Timeout != 0 && s.Timeout != usual.Timeout},
@@ -65,6 +72,59 @@ func (c *checker) webhook(p *path, s Scaler) {
 	}
 }
 
+// engine checks where an engine is.
+func (c *checker) engine(p *path, host string) {
+	scheme, rest, ok := strings.Cut(host, "://")
+	switch {
+	case host == "":
+	case !ok || rest == "" || scheme != "unix" && scheme != "tcp":
+		c.fail(p, "write it as in unix:///var/run/docker.sock or tcp://10.0.0.5:2375", "is not the place of an engine: %q", host)
+	case scheme == "tcp":
+		c.address(p, rest, true)
+	}
+}
+
+// docker checks what is run as a container.
+func (c *checker) docker(p *path, d *Docker) {
+	switch {
+	case d.Image == "":
+		c.missing(p.key("image"), `say image: "checkout:1.4"`)
+	case strings.ContainsAny(d.Image, " \t\n\x00"):
+		c.fail(p.key("image"), "", "is not the name of an image: %q", d.Image)
+	}
+	switch {
+	case d.Port == 0:
+		c.missing(p.key("port"), "say port: 8080, where the function listens in its container")
+	case d.Port > 65535:
+		c.fail(p.key("port"), "", "must be from 1 to 65535, not %d", d.Port)
+	}
+	if d.Network == "host" || d.Network == "none" || strings.HasPrefix(d.Network, "container:") {
+		c.fail(p.key("network"), "each instance needs an address of its own", "cannot be %q", d.Network)
+	}
+	if _, err := netip.ParseAddr(d.Publish); d.Publish != "" && err != nil {
+		c.fail(p.key("publish"), "say publish: 127.0.0.1", "is not an address: %q", d.Publish)
+	}
+	for _, name := range sortedKeys(d.Env) {
+		at := p.key("env").entry(name)
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(d.Env[name], 0) {
+			c.fail(at, "", "is not a variable")
+		}
+		if name == "PORT" {
+			c.fail(at, "take it out", "is set by weir itself")
+		}
+	}
+	for _, name := range sortedKeys(d.Labels) {
+		if strings.HasPrefix(name, "weir.") {
+			c.fail(p.key("labels").entry(name), "labels that begin with weir. are weir's own", "cannot be set")
+		}
+	}
+	const least = 6 << 20 // the engine's own
+	if m := d.Limits.Memory; m != 0 && m < least {
+		c.fail(p.key("limits").key("memory"), "say memory: 64MiB", "must be %v or more, not %v", Size(least), m)
+	}
+	c.instanceLimits(p.key("limits"), InstanceLimits{CPUs: d.Limits.CPUs})
+}
+
 func (c *checker) httpURL(p *path, text string) {
 	u, err := url.Parse(text)
 	switch {
@@ -85,6 +145,7 @@ var runs = []struct {
 	hint  string // if it has to be there and is not
 }{
 	{"process", func(fn Function) bool { return fn.Process != nil }, `add process: { command: ["./server"] }`},
+	{"docker", func(fn Function) bool { return fn.Docker != nil }, `add docker: { image: "checkout:1.4", port: 8080 }`},
 	{"webhook", func(fn Function) bool { return len(fn.Webhook) > 0 }, ""},
 }
 
@@ -133,7 +194,10 @@ func (c *checker) undeclared(p *path, name string) {
 	if hint == "" {
 		hint = thereIs(exist)
 	}
-	if name == "webhook" {
+	switch name {
+	case "docker":
+		hint = "add scalers: { docker: { type: docker } }"
+	case "webhook":
 		hint = "add scalers: { webhook: { type: webhook, url: http://127.0.0.1:7070/scale } }"
 	}
 	c.fail(p, hint, "%q is not under scalers", name)

@@ -2,8 +2,11 @@ package config
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -63,7 +66,7 @@ func complete(cfg *Config, d *document, base string) {
 		cfg.Functions[name] = fn
 	}
 	for name, s := range cfg.Scalers {
-		cfg.Scalers[name] = completeScaler(s, cfg.Admin.Address, base)
+		cfg.Scalers[name] = completeScaler(s, cfg, base, d.name)
 	}
 	for i := range cfg.Routes {
 		if r := &cfg.Routes[i]; r.Priority == "" {
@@ -120,12 +123,17 @@ func absolute(base, name string) string {
 }
 
 // completeScaler says where a webhook's platform calls back, as long as that
-// can be known beforehand.
-func completeScaler(s Scaler, admin, base string) Scaler {
+// can be known beforehand, and which containers are ours.
+func completeScaler(s Scaler, cfg *Config, base, file string) Scaler {
 	if s.TokenFile != "" && !filepath.IsAbs(s.TokenFile) {
 		s.TokenFile = filepath.Join(base, s.TokenFile)
 	}
-	host, port, err := net.SplitHostPort(admin)
+	if s.Type == "docker" && s.Gateway == "" {
+		name, _ := os.Hostname()
+		sum := sha256.Sum256([]byte(name + "\n" + filepath.Join(base, filepath.Base(file))))
+		s.Gateway = "weir-" + hex.EncodeToString(sum[:6])
+	}
+	host, port, err := net.SplitHostPort(cfg.Admin.Address)
 	if s.Type != "webhook" || s.CallbackURL != "" || err != nil || port == "0" {
 		return s
 	}

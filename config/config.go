@@ -201,6 +201,8 @@ type Function struct {
 	ColdStart ColdStart `yaml:"cold_start"`
 	// Process is what a scaler of type process runs.
 	Process *Process `yaml:"process"`
+	// Docker is what a scaler of type docker runs.
+	Docker *Docker `yaml:"docker"`
 	// Webhook is what the platform behind a scaler of type webhook is told
 	// about the function, word for word.
 	Webhook map[string]string `yaml:"webhook"`

@@ -14,26 +14,15 @@ func notYet(pattern string) bool {
 
 		"functions.*.service", "functions.*.load_balancing", "functions.*.geography", "functions.*.regions",
 		"functions.*.retries", "functions.*.circuit_breaker", "functions.*.outlier_detection",
-		"functions.*.rate_limit", "functions.*.health_check", "functions.*.docker",
+		"functions.*.rate_limit", "functions.*.health_check",
 		"functions.*.timeouts.per_try",
 		"functions.*.concurrency.max_pending", "functions.*.concurrency.queue_timeout",
 		"functions.*.cold_start.prefer_warm_region",
-
-		"scalers.*.host",
 
 		"routes[].rewrite", "routes[].split",
 
 		"telemetry.metrics", "telemetry.tracing":
 		return true
-	}
-	return false
-}
-
-// notYetValue is notYet for the values of an enum.
-func notYetValue(pattern, value string) bool {
-	switch pattern {
-	case "scalers.*.type":
-		return value == "docker"
 	}
 	return false
 }

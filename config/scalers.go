@@ -32,11 +32,46 @@ type InstanceLimits struct {
 	CPUs float64 `yaml:"cpus" default:"0"`
 }
 
+// A Docker is a container that serves one function.
+type Docker struct {
+	// Image to run. It has to be on the engine: weir pulls nothing.
+	Image string `yaml:"image"`
+	// Port that the function listens on in its container, and is told as PORT.
+	Port int `yaml:"port"`
+	// Command instead of the image's own; no shell reads it.
+	Command []string `yaml:"command"`
+	// Env is the container's environment, beside the image's.
+	Env map[string]string `yaml:"env"`
+	// Labels of the container, beside weir's own.
+	Labels map[string]string `yaml:"labels"`
+	// Network that the container is in; the engine's default network if not
+	// given.
+	Network string `yaml:"network"`
+	// Publish is an address of the engine's host, 127.0.0.1 mostly, on which the
+	// port is published under a number that the engine chooses. Without it,
+	// instances are called at their own address: faster, but weir has to reach
+	// the engine's networks.
+	Publish string `yaml:"publish"`
+	// StopTimeout is how long after SIGTERM it is killed. The engine counts in
+	// seconds.
+	StopTimeout time.Duration `yaml:"stop_timeout" default:"10s"`
+	// Limits of one instance.
+	Limits InstanceLimits `yaml:"limits"`
+}
+
 // A Scaler is what raises instances.
 type Scaler struct {
-	// Type of the platform: process runs them here, webhook asks whoever
-	// answers at url (docs/webhook.md).
-	Type string `yaml:"type" enum:"process,webhook"`
+	// Type of the platform: process runs them here, docker as containers,
+	// webhook asks whoever answers at url (docs/webhook.md).
+	Type string `yaml:"type" enum:"process,docker,webhook"`
+
+	// Host of the engine, of docker: unix:///path or tcp://host:port. Without
+	// it, what DOCKER_HOST says, or unix:///var/run/docker.sock.
+	Host string `yaml:"host"`
+	// Gateway is the name under which this weir knows its containers again, of
+	// docker: each weir on an engine needs its own, and the same one after a
+	// restart. Without it, host name and configuration file in one.
+	Gateway string `yaml:"gateway"`
 
 	// URL that a webhook's requests are posted to.
 	URL string `yaml:"url"`

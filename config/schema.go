@@ -173,7 +173,7 @@ func scalars() *jsonschema.Schema {
 func required(t reflect.Type, key string) bool {
 	return slices.Contains([]string{
 		"Config.listeners", "Listener.address", "Endpoint.address",
-		"Process.command", "Scaler.type", "Route.function", "PreStopCheck.path",
+		"Process.command", "Docker.image", "Docker.port", "Scaler.type", "Route.function", "PreStopCheck.path",
 		"Schedule.cron", "Schedule.duration",
 	}, t.Name()+"."+key)
 }

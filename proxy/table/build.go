@@ -84,5 +84,6 @@ func (k *Keeper) newState(name string) *State {
 
 // sameInstances tells whether instances of a would be started as those of b.
 func sameInstances(a, b config.Function) bool {
-	return reflect.DeepEqual(a.Process, b.Process) && reflect.DeepEqual(a.Webhook, b.Webhook)
+	return reflect.DeepEqual(a.Process, b.Process) && reflect.DeepEqual(a.Webhook, b.Webhook) &&
+		reflect.DeepEqual(a.Docker, b.Docker)
 }

@@ -1,0 +1,173 @@
+package docker
+
+import (
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-gateway/weir/coldstart/scalertest"
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/testkit"
+)
+
+// An engine is the real one, behind a front that a test can take away.
+type engine struct {
+	gateway string
+	command string
+	image   string
+	front   *front
+}
+
+func engineFor(t testing.TB) *engine {
+	t.Helper()
+	socket, command := testkit.Docker(t)
+	e := &engine{gateway: "test-" + strings.ToLower(rand.Text()[:10]), command: command}
+	e.image = testkit.Image(t, "../scalertest/function")
+	e.front = &front{behind: socket, path: filepath.Join(shortDir(t), "engine.sock")}
+	e.front.open(t)
+	t.Cleanup(func() { // whatever went wrong
+		if ids := e.left(t); len(ids) > 0 {
+			t.Errorf("left on the engine: %v", ids)
+			e.docker(t, append([]string{"rm", "--force"}, ids...)...)
+		}
+	})
+	return e
+}
+
+// shortDir is a folder whose name leaves room for that of a socket.
+func shortDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("", "weir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (e *engine) docker(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(e.command, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("docker %s: %v %s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (e *engine) left(t testing.TB) []string {
+	t.Helper()
+	return strings.Fields(e.docker(t, "ps", "--all", "--quiet", "--filter", "label="+labelGateway+"="+e.gateway))
+}
+
+func (e *engine) scaler() config.Scaler {
+	return config.Scaler{Type: "docker", Host: "unix://" + e.front.path, Gateway: e.gateway}
+}
+
+// function is one with an image that plays what the suite wants.
+func (e *engine) function(name string, env map[string]string) config.Function {
+	return config.Function{
+		Name:      name,
+		ColdStart: config.ColdStart{Scaler: "docker", MaxScale: 3, IdleMode: "stop"},
+		Docker:    &config.Docker{Image: e.image, Port: 8080, Env: env, StopTimeout: 5 * time.Second},
+	}
+}
+
+// open makes a Platform whose configuration has these functions.
+func (e *engine) open(t testing.TB, log *slog.Logger, fns ...config.Function) *Platform {
+	t.Helper()
+	configured := map[string]config.Function{}
+	for _, fn := range fns {
+		configured[fn.Name] = fn
+	}
+	p, err := New("docker", e.scaler(), configured, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestScaler(t *testing.T) {
+	e := engineFor(t)
+	scalertest.Run(t, scalertest.Subject{
+		Open: func(t testing.TB, log *slog.Logger) scalertest.Platform {
+			return e.open(t, log, e.function("restart", nil)) // the one that is found again
+		},
+		Function: e.function,
+		Missing: func(name string) config.Function {
+			fn := e.function(name, nil)
+			fn.Docker.Image = "weir-test/no-such-image:1"
+			return fn
+		},
+		Left:     e.left,
+		Outlives: true,
+		Pauses:   true,
+		Away: func(testing.TB) func() {
+			e.front.take(true)
+			return func() { e.front.take(false) }
+		},
+	})
+}
+
+// A front stands before the engine and can be taken away and put back.
+type front struct {
+	behind, path string
+
+	mu    sync.Mutex
+	away  bool
+	conns []net.Conn
+	work  sync.WaitGroup
+}
+
+func (f *front) open(t testing.TB) {
+	t.Helper()
+	ln, err := net.Listen("unix", f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.work.Go(func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			f.pass(in)
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		f.take(true)
+		f.work.Wait()
+	})
+}
+
+func (f *front) pass(in net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out, err := net.Dial("unix", f.behind)
+	if err != nil || f.away {
+		in.Close()
+		return
+	}
+	f.conns = append(f.conns, in, out)
+	pipe := func(to, from net.Conn) { io.Copy(to, from); to.Close(); from.Close() }
+	f.work.Go(func() { pipe(in, out) })
+	f.work.Go(func() { pipe(out, in) })
+}
+
+// take ends what is open, and lets nothing through while it is away.
+func (f *front) take(away bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.away = away
+	for _, c := range f.conns {
+		c.Close()
+	}
+	f.conns = nil
+}
