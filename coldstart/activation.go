@@ -96,6 +96,7 @@ type Activation struct {
 	up       time.Time // since when instances serve
 	keep     int       // while unrouted or draining: instances that stay
 	kept     time.Time // when the instances last said that they are not done
+	brief    int       // times in a row that all instances soon ended unasked, and nobody waited
 	unheard  int       // times in a row that they did not say
 	until    time.Time // nobody puts them back before, unless somebody has called
 	sought   time.Time // since this moment: when that was last wished for
@@ -201,6 +202,7 @@ func (c *Activation) Reset() {
 }
 
 func (c *Activation) reset() {
+	c.brief = 0
 	c.door.open()
 	c.stunted, c.noMore = 0, time.Time{}
 	c.hold.Open()
@@ -315,9 +317,11 @@ func (c *Activation) lost() {
 	switch {
 	case !c.hold.Empty():
 		c.start(now, Demand)
-	case up < longPause: // or what crashes at once would be started without end
-		c.after(firstPause, c.begin)
+	case up < longPause: // or what crashes soon would be started without end
+		c.after(pauseAfter(c.brief), c.begin)
+		c.brief++
 	default:
+		c.brief = 0
 		c.begin()
 	}
 }
