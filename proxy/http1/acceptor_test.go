@@ -14,12 +14,13 @@ import (
 )
 
 // inAProcessOfItsOwn runs the test again in another process, because it does to
-// it what no other test should have to bear. It returns in the child only.
-func inAProcessOfItsOwn(t *testing.T, prefix ...string) {
+// it what no other test should have to bear. In the parent it returns true, when
+// the child has passed.
+func inAProcessOfItsOwn(t *testing.T, prefix ...string) (done bool) {
 	t.Helper()
 	const child = "WEIR_TEST_CHILD"
 	if os.Getenv(child) == t.Name() {
-		return
+		return false
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -37,7 +38,7 @@ func inAProcessOfItsOwn(t *testing.T, prefix ...string) {
 	if !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Fatalf("it did not run:\n%s", out)
 	}
-	t.SkipNow() // what is below is the child's
+	return true
 }
 
 // A hoard holds descriptors that others would like to have.
@@ -76,7 +77,9 @@ func (g *gateway) comeAndGo() {
 // With every descriptor of the process in use, the connections that have rested
 // the longest are closed to take others in.
 func TestDescriptorsAreWonFromThoseAtRest(t *testing.T) {
-	inAProcessOfItsOwn(t)
+	if inAProcessOfItsOwn(t) {
+		return
+	}
 	g := start(t, backend(t, hello), parts{})
 	const n = 40
 	resting := make([]*client, n)
@@ -111,7 +114,9 @@ func TestDescriptorsAreWonFromThoseAtRest(t *testing.T) {
 // When there is none to win, who comes is turned away at once; and when
 // descriptors are back, all is as before.
 func TestDescriptorsRunOut(t *testing.T) {
-	inAProcessOfItsOwn(t)
+	if inAProcessOfItsOwn(t) {
+		return
+	}
 	g := start(t, backend(t, hello), parts{})
 	g.comeAndGo()
 	var all hoard
@@ -138,7 +143,9 @@ func TestDescriptorsRunOut(t *testing.T) {
 // The last descriptor was given up while nobody rested yet. Who comes later has
 // the place of one who does by then.
 func TestDescriptorsAreWonLater(t *testing.T) {
-	inAProcessOfItsOwn(t)
+	if inAProcessOfItsOwn(t) {
+		return
+	}
 	g := start(t, backend(t, hello), parts{})
 	g.comeAndGo()
 	var all hoard
@@ -161,7 +168,9 @@ func TestDescriptorsAreWonLater(t *testing.T) {
 // Nothing in weir raises the limit of descriptors, because Go does; and what it
 // starts as processes has the limit that it would have had without.
 func TestDescriptorLimitIsRaised(t *testing.T) {
-	inAProcessOfItsOwn(t, "sh", "-c", `ulimit -S -n 100; exec "$0" "$@"`)
+	if inAProcessOfItsOwn(t, "sh", "-c", `ulimit -S -n 100; exec "$0" "$@"`) {
+		return
+	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
