@@ -80,6 +80,9 @@ func soak(b *testing.B) {
 	<-ctx.Done()
 	late := l.use()
 	work.Wait()
+	if failed.Load() > 0 {
+		b.Logf("%d of %d calls failed", failed.Load(), calls.Load())
+	}
 	b.ReportMetric(float64(calls.Load()), "calls")
 	b.ReportMetric(float64(failed.Load()), "failed")
 	b.ReportMetric(l.metric(`weir_stops_total{function="cold",reason="idle"}`), "cold-starts")
