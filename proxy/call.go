@@ -18,6 +18,7 @@ type Call struct {
 	ep       *table.Endpoint // set while the call occupies a slot
 	last     *table.Endpoint // the endpoint of the last try, for the record
 	tried    [maxTries]*table.Endpoint
+	stale    *table.Endpoint // had closed a connection it kept: another is better
 	tries    int
 	results  [NumResults]uint16 // of its tries: how many ended so
 	inside   bool               // it has entered the function's gate

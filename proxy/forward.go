@@ -30,8 +30,9 @@ func (p *Proxy) forward(c *Call) error {
 	c.tried[c.tries%maxTries] = c.ep
 	switch {
 	case result != ConnectFailed && result != Reset:
-	case c.Reused: // an endpoint may close what it does not use: that says nothing of its next connection
+	case c.Reused: // an endpoint may close what it does not use: that says little of its next connection
 		c.tried[c.tries%maxTries] = nil
+		c.stale = c.ep
 	default:
 		c.ep.Outlier.Failed(c.Started.Add(c.since()))
 		c.ep.Link.Slots.Failed()

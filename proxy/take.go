@@ -156,12 +156,16 @@ func (c *Call) nobody() error {
 }
 
 func (c *Call) takeSlot(ep *table.Endpoint, now time.Time, desperate bool) bool {
-	if c.hasTried(ep) || !desperate && ep.Outlier.Ejected(now) || !ep.Link.Slots.Take() {
+	if c.hasTried(ep) || !desperate && (ep.Outlier.Ejected(now) || c.isStale(ep)) || !ep.Link.Slots.Take() {
 		return false
 	}
 	c.ep, c.last = ep, ep // from here on, giveBack owes a slot
 	return true
 }
+
+// isStale tells whether the call has met a connection of the endpoint's that had
+// been closed. A process that was killed leaves many of them.
+func (c *Call) isStale(ep *table.Endpoint) bool { return c.stale != nil && c.stale.Link == ep.Link }
 
 // lessBusy compares calls in flight by weight.
 func lessBusy(a, b *table.Endpoint) bool {
