@@ -1,9 +1,6 @@
 package proxy
 
 import (
-	"errors"
-	"os"
-
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -38,7 +35,7 @@ func (p *Proxy) forward(c *Call) error {
 		c.ep.Link.Slots.Failed()
 	}
 	c.tries++
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if result == TimedOut {
 		return errDeadline
 	}
 	return err

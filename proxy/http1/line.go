@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
 )
 
 // A waiter is a call in line for a connection to its endpoint. It sleeps on its
@@ -86,16 +87,20 @@ func (p *Pool) dialLocked() {
 func (p *Pool) dialFor(newest, stood uint64) {
 	u, err := p.dial(context.Background())
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.dials--
+	taken := err != nil
 	if err == nil {
 		p.stood++
-		p.offerLocked(u)
+		taken = p.offerLocked(u)
 	} else {
 		p.open--
 		p.refuseLocked(newest, stood, err)
 	}
 	p.dialLocked()
+	p.mu.Unlock()
+	if !taken {
+		u.discard(table.Dismissed)
+	}
 }
 
 // refuseLocked ends the waits that a failed dial ends: of all who were there when

@@ -109,31 +109,34 @@ func (p *Pool) popLocked() *upConn {
 	return u
 }
 
-// put keeps a connection for another try.
+// put gives a connection to whoever waits for one, or keeps it for another try.
 func (p *Pool) put(u *upConn) {
-	u.kept = true
 	p.mu.Lock()
-	gone := p.closed || u.tls != p.settings.Load().tls
-	if !gone {
-		p.offerLocked(u)
-	}
+	taken := p.offerLocked(u)
 	p.mu.Unlock()
-	if gone {
+	if !taken {
 		u.discard(table.Dismissed)
 	}
 }
 
-// offerLocked gives a connection to whoever waits for one, or keeps it.
-func (p *Pool) offerLocked(u *upConn) {
+// offerLocked is put, if there is any use for the connection.
+func (p *Pool) offerLocked(u *upConn) (taken bool) {
+	if u.tls != p.settings.Load().tls {
+		return false
+	}
 	if p.waiting.Len() > 0 {
 		p.serveLocked(p.waiting.Front(), u, nil)
-		return
+		return true
+	}
+	if p.closed {
+		return false
 	}
 	u.kept = true
 	p.idle = append(p.idle, u)
 	if p.sweeper == nil {
 		p.sweeper = time.AfterFunc(p.settings.Load().keep, p.sweep)
 	}
+	return true
 }
 
 // sweep closes the connections that have stood for too long.

@@ -78,13 +78,15 @@ func (u *upConn) release(failure error) {
 		return
 	}
 	u.wire.release()
-	u.since = x.Sent
+	u.since, u.kept = x.Sent, true
 	u.pool.put(u)
 }
 
 // end tells why the connection cannot be kept, or that it can.
 func (u *upConn) end(failure error, canceled, clean bool) table.End {
 	switch {
+	case failure == nil && u.body.whole() && u.upload.wasCut():
+		return table.Unsent
 	case canceled:
 		return table.Canceled
 	case failure != nil:

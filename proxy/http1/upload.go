@@ -124,6 +124,12 @@ func (up *upload) failure() error {
 	return nil
 }
 
+// wasCut tells whether the body was not sent to its end because nobody wanted it.
+func (up *upload) wasCut() bool {
+	err := up.err.Load()
+	return err != nil && *err == errCut
+}
+
 // endUpload waits for the end of the upload, hastening it if the response is
 // complete without it, and tells whether the request was sent whole.
 func (u *upConn) endUpload() bool {

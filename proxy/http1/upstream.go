@@ -45,7 +45,7 @@ type upConn struct {
 	upload   upload
 
 	tls    *tls.Config // what it was made under; nil: none
-	kept   bool        // it has idled in the Pool
+	kept   bool        // it has carried a call, or idled in the Pool
 	lookFn func(fd uintptr)
 	peek   [1]byte
 	seen   table.End // what the last look at the idle connection said
