@@ -92,7 +92,7 @@ func (w *wire) fill() error {
 // fillAfterOthers is fill for bytes that may well come soon but are not here
 // yet: on a busy machine it lets the other goroutines go first, and finds the
 // bytes there when its turn comes, without an attempt in vain and without
-// sleeping. That is a system call less in three of four waits with 64 busy
+// sleeping. That is a system call less in two of three waits with 64 busy
 // clients, and a tenth of all cost (bench/RESULTS.md, 2026-11-25). Where nobody
 // else wants to go it gains nothing, so it goes on only as long as it pays, and
 // is tried anew every now and then.
