@@ -1,50 +1,43 @@
 package shaping
 
 import (
-	"errors"
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
-// ErrShed: as many calls as may be inside the function already are.
-var ErrShed = errors.New("too many calls inside the function")
-
-// A Gate decides whether a call may enter a function, and knows who is inside:
-// held calls too. The zero value lets everyone in.
+// A Gate knows who is inside a function: held calls too. The zero value is ready.
 type Gate struct {
-	limit  atomic.Int64 // 0: none
 	inside atomic.Int64
-	last   atomic.Int64 // when the last call left, in nanoseconds since 1970
+	last   atomic.Int64 // when the last call left, as moment.Nanos
 }
-
-// SetLimit changes how many calls may be inside; 0 is no limit.
-func (g *Gate) SetLimit(n int) { g.limit.Store(int64(n)) }
 
 // Never is the gap before the first call of all.
 const Never time.Duration = math.MaxInt64
 
-// Enter lets a call in, or returns ErrShed. Who entered owes a Leave. gap is for
-// how long nobody had been inside at the moment now; 0 if somebody was.
-func (g *Gate) Enter(now time.Time) (gap time.Duration, err error) {
-	n := g.inside.Add(1)
-	if limit := g.limit.Load(); limit > 0 && n > limit {
-		g.inside.Add(-1)
-		return 0, ErrShed
-	}
-	if n > 1 {
-		return 0, nil
+// Enter counts a call in. Who entered owes a Leave. gap is for how long nobody had
+// been inside at the moment now; 0 if somebody was.
+func (g *Gate) Enter(now time.Time) (gap time.Duration) {
+	if g.inside.Add(1) > 1 {
+		return 0
 	}
 	last := g.last.Load()
 	if last == 0 {
-		return Never, nil
+		return Never
 	}
-	return time.Duration(max(now.UnixNano()-last, 0)), nil
+	return time.Duration(max(moment.Nanos(now)-last, 0))
 }
 
 // Leave says that a call has left, at the moment now.
 func (g *Gate) Leave(now time.Time) {
-	g.last.Store(now.UnixNano()) // first: whoever sees nobody inside sees when that began
+	g.last.Store(moment.Nanos(now)) // first: whoever sees nobody inside sees when that began
+	g.LeaveUnseen()
+}
+
+// LeaveUnseen says the same of a call that counts as no use of the function.
+func (g *Gate) LeaveUnseen() {
 	if g.inside.Add(-1) < 0 {
 		panic("BUG: a call left the gate twice")
 	}
@@ -58,5 +51,5 @@ func (g *Gate) Inside() (int, time.Time) {
 	if last == 0 {
 		return int(n), time.Time{}
 	}
-	return int(n), time.Unix(0, last)
+	return int(n), moment.Time(last)
 }

@@ -1,9 +1,16 @@
 package shaping
 
-import "sync/atomic"
+import (
+	"errors"
+	"sync/atomic"
+)
 
-// Slots are the rights to have a call in flight at one endpoint. The zero
-// value has no limit. All methods may be called from any goroutine.
+// ErrShed: as many calls of the function as may be in flight already are.
+var ErrShed = errors.New("too many calls of the function are in flight")
+
+// Slots are the rights to have a call in flight: at one endpoint, or on all of a
+// function's together, where they are called places. The zero value has no limit.
+// All methods may be called from any goroutine.
 type Slots struct {
 	limit atomic.Int64 // 0: none; negative: a window, which opens with time
 	used  atomic.Int64 // closed while negative
@@ -97,6 +104,9 @@ func (s *Slots) GiveBack() {
 		panic("BUG: a slot was given back twice")
 	}
 }
+
+// Limit tells how many calls may be in flight; 0 is no limit.
+func (s *Slots) Limit() int { return int(bound(s.limit.Load())) }
 
 // InFlight tells how many slots are taken.
 func (s *Slots) InFlight() int { return int(max(s.used.Load(), 0)) }

@@ -1,0 +1,48 @@
+package shaping
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
+)
+
+// forgetIn is how long it takes until a slow answer counts for a third.
+const forgetIn = 10 * time.Second
+
+// A Latency is how long an endpoint took of late: as long as its slowest answer at
+// once, and less only by and by ("Peak EWMA": Finagle, 2014). The zero value has
+// seen none. All methods may be called from any goroutine; of two answers that
+// come in one instant one may be lost.
+type Latency struct {
+	value atomic.Uint64 // bits of a float64, in nanoseconds
+	at    atomic.Int64  // when it was noted, moment.Nanos
+}
+
+// Note takes in an answer that took d and came at the moment now.
+func (l *Latency) Note(d time.Duration, now time.Time) {
+	took, value := float64(d), math.Float64frombits(l.value.Load())
+	if took < value {
+		keep := math.Exp(-float64(max(0, moment.Nanos(now)-l.at.Load())) / float64(forgetIn))
+		took = value*keep + took*(1-keep)
+	}
+	l.value.Store(math.Float64bits(took))
+	l.at.Store(moment.Nanos(now))
+}
+
+// Cost is how long a call is likely to wait for its answer at the moment now,
+// behind those in flight, in nanoseconds. One that nobody has answered for is
+// given one call at a time.
+func (l *Latency) Cost(inFlight int, now time.Time) float64 {
+	value := math.Float64frombits(l.value.Load())
+	if value == 0 {
+		return float64(inFlight) * float64(time.Second)
+	}
+	// What is old says little: without this, one bad answer would keep calls away
+	// for ever, as none would come to prove better.
+	if age := moment.Nanos(now) - l.at.Load(); age > int64(time.Second) {
+		value *= math.Exp(-float64(age) / float64(forgetIn))
+	}
+	return value * float64(inFlight+1)
+}
