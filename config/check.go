@@ -23,14 +23,24 @@ func (c *checker) check() {
 	c.name(top.key("region"), c.cfg.Region)
 	c.listeners(top.key("listeners"))
 	c.admin(top.key("admin").key("address"))
-	c.timeouts(top.key("defaults").key("timeouts"), c.cfg.Defaults.Timeouts, Timeouts{-1, -1, -1, -1})
+	if strings.ContainsRune(c.cfg.Admin.OverridesFile, 0) {
+		c.fail(top.key("admin").key("overrides_file"), "", "has a NUL in it")
+	}
+	c.discovery(top.key("discovery"), c.cfg.Discovery)
+	c.peers(top.key("peers"), c.cfg.Peers)
+	c.timeouts(top.key("defaults").key("timeouts"), c.cfg.Defaults.Timeouts, Timeouts{-1, -1, -1, -1, -1})
 	c.fieldName(top.key("defaults").key("deadline").key("header"), c.cfg.Defaults.Deadline.Header)
+	c.regions(top.key("regions"))
+	c.failover(top.key("failover"), c.cfg.Failover)
+	c.geography(top.key("geography"), c.cfg.Geography)
 	for _, name := range sortedKeys(c.cfg.Functions) {
 		c.function(top.key("functions").entry(name), c.cfg.Functions[name])
 	}
+	c.positive(top.key("async").key("keep"), c.cfg.Async.Keep)
 	c.scalers(top.key("scalers"))
 	c.routes(top.key("routes"))
 	c.accessLog(top.key("telemetry").key("access_log").key("output"))
+	c.tracing(tracingPath(), c.cfg.Telemetry.Tracing)
 }
 
 // fail reports a mistake about a path; format goes on after its name.

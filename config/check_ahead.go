@@ -33,7 +33,7 @@ func (c *checker) schedule(p *path, s Schedule, maxScale int) {
 	} else if _, err := cron.Parse(s.Cron); err != nil {
 		c.fail(p.key("cron"), "", "%v", err)
 	}
-	if s.Duration == 0 && !c.d.given[p.key("duration").String()] {
+	if s.Duration == 0 && !c.d.isGiven(p.key("duration").String()) {
 		c.missing(p.key("duration"), "say duration: 10h")
 	} else {
 		c.positive(p.key("duration"), s.Duration)

@@ -15,14 +15,26 @@ func (c *checker) function(p *path, fn Function) {
 			"has an impossible name: %q", fn.Name)
 	}
 	c.endpoints(p.key("endpoints"), fn.Endpoints)
+	c.service(p, fn)
 	c.trailers(p.key("trailers"), fn.Trailers)
 	c.tls(p.key("tls"), fn)
 	c.timeouts(p.key("timeouts"), fn.Timeouts, c.cfg.Defaults.Timeouts)
+	c.retries(p.key("retries"), fn.Retries)
+	c.loadBalancing(p.key("load_balancing"), fn.LoadBalancing)
+	c.functionRegions(p.key("regions"), fn)
+	c.nearest(p.key("load_balancing").key("regions"), fn)
+	c.healthCheck(p.key("health_check"), fn.HealthCheck)
+	c.rateLimit(p.key("rate_limit"), fn.RateLimit)
+	c.concurrency(p.key("concurrency"), fn.Concurrency)
+	c.hedging(p.key("hedging"), fn.Hedging, perTry(fn.Timeouts))
+	c.circuitBreaker(p.key("circuit_breaker"), fn.CircuitBreaker)
+	c.outlierDetection(p.key("outlier_detection"), fn.OutlierDetection)
 	if fn.Deadline.Header != c.cfg.Defaults.Deadline.Header {
 		c.fieldName(p.key("deadline").key("header"), fn.Deadline.Header)
 	}
 	c.coldStart(p.key("cold_start"), fn.ColdStart)
 	c.ahead(p.key("cold_start"), fn)
+	c.whileCold(p.key("while_cold"), fn.WhileCold, fn)
 	c.scaler(p, fn)
 	if fn.Docker != nil {
 		c.docker(p.key("docker"), fn.Docker)
@@ -37,7 +49,7 @@ func (c *checker) endpoints(p *path, endpoints []Endpoint) {
 	for i, ep := range endpoints {
 		at := p.item(i)
 		address := at // of the short form; the long one has a place for it
-		if long := at.key("address"); c.d.given[long.String()] {
+		if long := at.key("address"); c.d.isGiven(long.String()) {
 			address = long
 		}
 		if ep.Address == "" {
@@ -72,15 +84,27 @@ func (c *checker) coldStart(p *path, cs ColdStart) {
 		c.fail(p.key("activation_scale"), "lower it, or raise max_scale", "%d is over max_scale %d", cs.ActivationScale, cs.MaxScale)
 	}
 	c.positive(p.key("start_timeout"), cs.StartTimeout)
+	if at := p.key("ready_path"); cs.ReadyPath != "" {
+		c.asked(at, cs.ReadyPath, "say ready_path: /healthz")
+		if cs.Scaler == "" && c.d.sound(p, p.key("scaler"), at) {
+			c.fail(at, "add scaler: process, or say health_check", "is for instances, and nothing raises any")
+		}
+	}
 	if check := cs.PreStopCheck; check != nil {
 		at := p.key("pre_stop_check")
-		switch {
-		case check.Path == "":
+		if check.Path == "" {
 			c.missing(at.key("path"), "say path: /idle")
-		case check.Path[0] != '/' || strings.ContainsAny(check.Path, " #\t\r\n") || !isASCII(check.Path):
-			c.fail(at.key("path"), "say path: /idle", "is not a path: %q", check.Path)
+		} else {
+			c.asked(at.key("path"), check.Path, "say path: /idle")
 		}
 		c.positive(at.key("timeout"), check.Timeout)
+	}
+}
+
+// asked checks a path that weir itself asks for.
+func (c *checker) asked(p *path, asked, hint string) {
+	if asked[0] != '/' || strings.ContainsAny(asked, " #\t\r\n") || !isASCII(asked) {
+		c.fail(p, hint, "is not a path: %q", asked)
 	}
 }
 

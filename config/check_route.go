@@ -8,17 +8,22 @@ import (
 )
 
 func (c *checker) routes(p *path) {
-	seen := map[[2]string]*path{} // by host and prefix
-	for i, route := range c.cfg.Routes {
-		at := p.item(i)
+	seen := map[[2]string]*path{} // by host and sameness
+	for i := range c.cfg.Routes {
+		at, route := p.item(i), &c.cfg.Routes[i]
 		for j, host := range route.Hosts {
 			c.host(at.key("hosts").item(j), host)
 		}
-		c.prefix(at.key("path_prefix"), route.PathPrefix)
-		c.leadsTo(at.key("function"), route.Function)
+		c.pathRule(at, route)
+		c.conditions(at, route)
+		c.action(at, route)
 		c.access(at.key("access"), route.Access)
+		if fn, known := c.cfg.Functions[route.Function]; known && c.d.isGiven(at.key("while_cold").String()) {
+			c.whileCold(at.key("while_cold"), route.WhileCold, fn)
+		}
 		c.unique(at, route, seen)
 	}
+	c.regexLimit(p)
 }
 
 func (c *checker) leadsTo(p *path, function string) {
@@ -37,18 +42,19 @@ func (c *checker) leadsTo(p *path, function string) {
 	c.fail(p, hint, "%q is not under functions", function)
 }
 
-// unique reports a host and prefix that an earlier route has already. A
-// trailing slash makes no difference: prefixes are matched by whole segments.
-func (c *checker) unique(p *path, route Route, seen map[[2]string]*path) {
-	if !c.d.sound(p, p.key("hosts"), p.key("path_prefix")) {
+// unique reports a route for the same calls as an earlier one.
+func (c *checker) unique(p *path, route *Route, seen map[[2]string]*path) {
+	kind, pattern := route.PathRule()
+	if !c.d.sound(p, p.key("hosts"), p.key("path"), p.key("path_template"), p.key("path_regex"), p.key("path_prefix"), p.key("precedence")) {
 		return
 	}
 	hosts := route.Hosts
 	if len(hosts) == 0 {
 		hosts = []string{""}
 	}
+	same := route.sameness()
 	for j, host := range hosts {
-		key := [2]string{host, strings.Trim(route.PathPrefix, "/")}
+		key := [2]string{host, same}
 		at := p
 		if len(route.Hosts) > 0 {
 			at = p.key("hosts").item(j)
@@ -57,9 +63,9 @@ func (c *checker) unique(p *path, route Route, seen map[[2]string]*path) {
 			continue
 		}
 		if first := seen[key]; first != nil {
-			what := fmt.Sprintf("host %q and path_prefix %q", host, route.PathPrefix)
+			what := fmt.Sprintf("host %q and %s %q", host, kind, pattern)
 			if host == "" {
-				what = fmt.Sprintf("every host and path_prefix %q", route.PathPrefix)
+				what = fmt.Sprintf("every host and %s %q", kind, pattern)
 			}
 			c.fail(at, "", "repeats the route for %s at %s", what, c.d.where(first))
 			continue
@@ -153,7 +159,7 @@ func escapeMistake(prefix string) (what, hint string) {
 			return fmt.Sprintf("has a broken percent-encoding: %q", "%"+after), "a percent sign itself is %25"
 		case c == 0 || c == '\\':
 			return fmt.Sprintf("has %q, which is refused in every path", "%"+after), ""
-		case strings.ContainsRune("-._~", rune(c)) || isLabel(strings.ToLower(string(rune(c)))):
+		case c > ' ' && c < 0x7f && !strings.ContainsRune("/%?#", rune(c)): // as message.Literal has it
 			return fmt.Sprintf("has %q, which stands for %q", "%"+after, string(rune(c))), "write the character itself"
 		case after != strings.ToUpper(after):
 			return fmt.Sprintf("has %q in lower case", "%"+after), "write %" + strings.ToUpper(after)

@@ -20,7 +20,7 @@ func (c *checker) scalers(p *path) {
 			continue
 		}
 		for _, k := range keysByType(s) {
-			if k.kind != s.Type && k.said && c.d.given[at.key(k.key).String()] {
+			if k.kind != s.Type && k.said && c.d.isGiven(at.key(k.key).String()) {
 				c.fail(at.key(k.key), "", "is for scalers of type %s, and this is one of type %s", k.kind, s.Type)
 			}
 		}

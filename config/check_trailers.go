@@ -37,7 +37,7 @@ func neverTrailer(name string) bool {
 		"x-real-ip", "x-request-id", "x-rewrite-url",
 
 		"grpc-timeout", "prefer", "priority", "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-rq-timeout-ms",
-		"x-request-timeout-ms":
+		"traceparent", "tracestate", "x-request-timeout-ms":
 		return true
 	}
 	return false

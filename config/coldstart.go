@@ -16,6 +16,12 @@ type ColdStart struct {
 	// MaxPending is how many calls may wait for this function. Beyond it the
 	// line is longer than anyone's patience: 1000 at 10 ms each is 10 s.
 	MaxPending int `yaml:"max_pending" default:"1000"`
+	// OverloadOrder is who goes next, of one priority, while the line is late: the
+	// call that has waited longest has used up half of the time it may be held.
+	// fifo: that one, as ever. lifo: the newest, so that those who are served are
+	// served soon, and those who cannot be run out of time; but every ninth is
+	// the one that has waited longest.
+	OverloadOrder string `yaml:"overload_order" default:"fifo" enum:"fifo,lifo"`
 	// Concurrency is how many calls one instance takes at once; 0 is no
 	// limit.
 	Concurrency int `yaml:"concurrency" default:"0"`
@@ -32,6 +38,9 @@ type ColdStart struct {
 	// MinUp is how long an instance runs at least. Without it, the smaller
 	// of 30 s and idle_after.
 	MinUp time.Duration `yaml:"min_up"`
+	// ReadyPath is what a new instance is asked for by GET before it has its first
+	// call: ready is who answers 2xx. Without it, ready is who accepts a connection.
+	ReadyPath string `yaml:"ready_path"`
 	// StartTimeout is how long a start may take before it counts as failed.
 	StartTimeout time.Duration `yaml:"start_timeout" default:"60s"`
 	// Grace is how long idle instances stay after the last endpoint was taken
@@ -124,4 +133,8 @@ type ColdStartLimits struct {
 	// everywhere at once costs. 16 of 128 MiB are 2 GiB. 0 is none: nothing is
 	// raised by predict or chain. Schedules do not count.
 	MaxPrewarmed int `yaml:"max_prewarmed" default:"16"`
+	// MaxWatching is how many waiting pages may be told at once how far a start
+	// is, over all functions. One takes a connection and about 12 KiB, and no
+	// place in line. Those beyond come back by themselves, untold.
+	MaxWatching int `yaml:"max_watching" default:"1000"`
 }

@@ -28,53 +28,99 @@ func override(cfg *Config, d *document, env lookup) {
 	var top *path
 	set("WEIR_REGION", top.key("region"), &cfg.Region)
 	set("WEIR_ADMIN_ADDRESS", top.key("admin").key("address"), &cfg.Admin.Address)
+	overrideTracing(&cfg.Telemetry.Tracing, d, env)
+	if file := top.key("admin").key("overrides_file"); cfg.Admin.OverridesFile != "" {
+		cfg.Admin.OverridesFile = absolute(d.base(file), cfg.Admin.OverridesFile)
+	} else if dir, _ := env("STATE_DIRECTORY"); dir != "" {
+		dir, _, _ = strings.Cut(dir, ":")
+		cfg.Admin.OverridesFile = filepath.Join(dir, "overrides.json")
+	}
+	if consul := cfg.Discovery.Consul; consul != nil {
+		set("CONSUL_HTTP_ADDR", top.key("discovery").key("consul").key("address"), &consul.Address)
+	}
 }
 
-// complete fills in what follows from other values. Paths of processes and of
-// certificates are relative to base.
-func complete(cfg *Config, d *document, base string) {
+// complete fills in what follows from other values. Names of files are relative
+// to the one that says them.
+func complete(cfg *Config, d *document) {
 	for i := range cfg.Listeners {
 		if l := &cfg.Listeners[i]; l.Name == "" {
 			l.Name = l.Address
 		}
 	}
 	var top *path
+	completeDiscovery(cfg, d, top.key("discovery"))
+	completeGeography(cfg, d, top.key("geography"))
+	cfg.spread = &Spread{Regions: cfg.Regions, Failover: cfg.Failover}
+	if cfg.Peers != nil {
+		cfg.Peers.Service = completeService(cfg.Peers.Service, cfg.Discovery)
+	}
 	for name, fn := range cfg.Functions {
 		fn.Name = name
-		at := top.key("functions").entry(name)
-		given := func(block string) func(string) bool {
-			return func(key string) bool { return d.given[at.key(block).key(key).String()] }
-		}
-		inherit(&fn.Timeouts, &cfg.Defaults.Timeouts, given("timeouts"))
-		inherit(&fn.Deadline, &cfg.Defaults.Deadline, given("deadline"))
-		if !d.given[at.key("cold_start").key("min_up").String()] {
-			fn.ColdStart.MinUp = minUp(fn.ColdStart.IdleAfter)
-		}
-		for i := range fn.Endpoints {
-			completeEndpoint(&fn.Endpoints[i], cfg.Region)
-		}
-		completeTLS(&fn, d, at.key("tls"), base)
-		for i, trailer := range fn.Trailers {
-			fn.Trailers[i] = strings.ToLower(trailer)
-		}
-		if fn.Process != nil {
-			completeProcess(fn.Process, base)
-		}
-		if fn.ColdStart.Scaler == implied {
-			imply(cfg)
-		}
+		completeFunction(cfg, &fn, d, top.key("functions").entry(name))
 		cfg.Functions[name] = fn
 	}
 	for name, s := range cfg.Scalers {
-		cfg.Scalers[name] = completeScaler(s, cfg, base, d.name)
+		cfg.Scalers[name] = completeScaler(s, cfg, d, top.key("scalers").entry(name))
 	}
 	for i := range cfg.Routes {
-		if r := &cfg.Routes[i]; r.Priority == "" {
-			r.Priority = cmp.Or(cfg.Functions[r.Function].Priority, "normal")
-		}
-		for j, host := range cfg.Routes[i].Hosts {
-			cfg.Routes[i].Hosts[j] = strings.ToLower(host)
-		}
+		at := top.key("routes").item(i)
+		completeRoute(cfg, &cfg.Routes[i], func(key string) bool { return d.isGiven(at.key(key).String()) })
+	}
+}
+
+func completeFunction(cfg *Config, fn *Function, d *document, at *path) {
+	given := func(block string) func(string) bool {
+		return func(key string) bool { return d.isGiven(at.key(block).key(key).String()) }
+	}
+	inherit(&fn.Timeouts, &cfg.Defaults.Timeouts, given("timeouts"))
+	completeWhileCold(fn.WhileCold)
+	if r := fn.RateLimit; r != nil && !given("rate_limit")("burst") {
+		r.Burst = r.Requests
+	}
+	if r := fn.Retries; r != nil && !given("retries")("retry_on") {
+		r.RetryOn = []string{"connect_failure", "reset"}
+	}
+	inherit(&fn.Deadline, &cfg.Defaults.Deadline, given("deadline"))
+	if !given("cold_start")("min_up") {
+		fn.ColdStart.MinUp = minUp(fn.ColdStart.IdleAfter)
+	}
+	for i := range fn.Endpoints {
+		completeEndpoint(&fn.Endpoints[i], cfg.Region)
+	}
+	completeRegions(cfg, fn, d, at.key("regions"))
+	fn.Service = completeService(fn.Service, cfg.Discovery)
+	completeTLS(cfg, fn, d, at.key("tls"))
+	for i, trailer := range fn.Trailers {
+		fn.Trailers[i] = strings.ToLower(trailer)
+	}
+	if fn.Process != nil {
+		completeProcess(fn.Process, d, at.key("process"))
+	}
+	if fn.ColdStart.Scaler == implied {
+		imply(cfg)
+	}
+}
+
+func completeRoute(cfg *Config, r *Route, given func(key string) bool) {
+	if r.Priority == "" && r.Split == nil { // each function of a split keeps its own
+		r.Priority = cmp.Or(cfg.Functions[r.Function].Priority, "normal")
+	}
+	completeWhileCold(r.WhileCold)
+	if !given("respond_async") {
+		r.RespondAsync = cfg.Functions[r.Function].RespondAsync
+	}
+	if r.WhileCold == nil {
+		r.WhileCold = cfg.Functions[r.Function].WhileCold
+	}
+	if kind, _ := r.PathRule(); kind != PrefixPath && !given("path_prefix") {
+		r.PathPrefix = "" // its default is for routes that say nothing of paths
+	}
+	for j, host := range r.Hosts {
+		r.Hosts[j] = strings.ToLower(host)
+	}
+	for j := range r.Headers {
+		r.Headers[j].Name = strings.ToLower(r.Headers[j].Name)
 	}
 }
 
@@ -107,11 +153,11 @@ func completeEndpoint(ep *Endpoint, region string) {
 
 // completeProcess makes paths absolute. A program without a slash is left to
 // PATH.
-func completeProcess(p *Process, base string) {
+func completeProcess(p *Process, d *document, at *path) {
 	if len(p.Command) > 0 && strings.Contains(p.Command[0], "/") {
-		p.Command[0] = absolute(base, p.Command[0])
+		p.Command[0] = absolute(d.base(at.key("command").item(0)), p.Command[0])
 	}
-	p.Dir = absolute(base, p.Dir)
+	p.Dir = absolute(d.base(at.key("dir")), p.Dir)
 }
 
 // absolute is the name of a file, which is relative to base.
@@ -124,13 +170,13 @@ func absolute(base, name string) string {
 
 // completeScaler says where a webhook's platform calls back, as long as that
 // can be known beforehand, and which containers are ours.
-func completeScaler(s Scaler, cfg *Config, base, file string) Scaler {
+func completeScaler(s Scaler, cfg *Config, d *document, at *path) Scaler {
 	if s.TokenFile != "" && !filepath.IsAbs(s.TokenFile) {
-		s.TokenFile = filepath.Join(base, s.TokenFile)
+		s.TokenFile = filepath.Join(d.base(at.key("token_file")), s.TokenFile)
 	}
 	if s.Type == "docker" && s.Gateway == "" {
 		name, _ := os.Hostname()
-		sum := sha256.Sum256([]byte(name + "\n" + filepath.Join(base, filepath.Base(file))))
+		sum := sha256.Sum256([]byte(name + "\n" + filepath.Join(d.main().base, filepath.Base(d.main().name))))
 		s.Gateway = "weir-" + hex.EncodeToString(sum[:6])
 	}
 	host, port, err := net.SplitHostPort(cfg.Admin.Address)
@@ -142,6 +188,22 @@ func completeScaler(s Scaler, cfg *Config, base, file string) Scaler {
 	}
 	s.CallbackURL = "http://" + net.JoinHostPort(host, port)
 	return s
+}
+
+// completeWhileCold brings into lower case what is compared without case.
+func completeWhileCold(w *WhileCold) {
+	if w == nil {
+		return
+	}
+	for i := range w.WakeFilter {
+		rule := &w.WakeFilter[i]
+		for j, pattern := range rule.UserAgents {
+			rule.UserAgents[j] = strings.ToLower(pattern)
+		}
+		for name, pattern := range rule.Headers {
+			rule.Headers[name] = strings.ToLower(pattern)
+		}
+	}
 }
 
 func imply(cfg *Config) {

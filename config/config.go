@@ -10,6 +10,11 @@ import (
 type Config struct {
 	// Version of the configuration's language. Only 1 exists.
 	Version int `yaml:"version" default:"1"`
+	// Include names further files of the configuration, relative to the one that
+	// says it: conf.d/*.yaml. Functions, scalers and whatever else has names are
+	// put together, listeners and routes are put one behind the other; of the
+	// rest each block stands in one file. What is said twice is a mistake.
+	Include Patterns `yaml:"include" shown:"never"`
 	// Region in which this weir runs; the label of everything it measures.
 	Region string `yaml:"region" default:"local"`
 	// Listeners take calls. At least one.
@@ -17,10 +22,22 @@ type Config struct {
 	// Admin is the operator's window. On loopback unless told otherwise,
 	// because it has no authentication yet.
 	Admin Admin `yaml:"admin"`
+	// Discovery is where else endpoints are learned from.
+	Discovery Discovery `yaml:"discovery"`
+	// Peers are the routers that share limits with this one.
+	Peers *Peers `yaml:"peers"`
 	// Defaults hold for every function that does not say otherwise.
 	Defaults Defaults `yaml:"defaults"`
 	// ColdStart bounds what all functions together may do while starting.
 	ColdStart ColdStartLimits `yaml:"cold_start"`
+	// Async bounds what is kept for clients that do not wait for their answer.
+	Async Async `yaml:"async"`
+	// Regions by name: what they are to every function.
+	Regions map[string]Region `yaml:"regions"`
+	// Failover is how calls are divided between regions that are not all well.
+	Failover Failover `yaml:"failover"`
+	// Geography says where clients are.
+	Geography Geography `yaml:"geography"`
 	// Functions by name.
 	Functions map[string]Function `yaml:"functions"`
 	// Scalers by name; a function's cold_start.scaler points here. One may be
@@ -37,8 +54,24 @@ type Config struct {
 	// came from memory. Relative commands of functions are relative to its
 	// folder.
 	Path string `yaml:"-"`
+	// Files are all that was read, absolute, Path first: those that are included
+	// and those that are named by settings and read with them. What lies in them
+	// is the configuration until it is loaded anew.
+	Files []string `yaml:"-"`
+	// Patterns are those of include, absolute. A file that comes to match one
+	// belongs to the configuration.
+	Patterns []string `yaml:"-"`
+	// Warnings are about what is possible but hardly meant, each with its place.
+	Warnings []string `yaml:"-"`
+	// Refused are the values of the layers over the file that it does without.
+	Refused []Refused `yaml:"-"`
+
+	spread     *Spread           // of functions that say nothing of regions
+	upon       *upon             // nil: it is not known what it has in common with another one; whoever changes a copy of a Config has to empty it
+	origins    *document         // where each value comes from; nil for a Config made by hand
+	registered map[string]Origin // of routes and functions that are in no layer, by path
 	// Hash tells two configurations apart: the first 12 hex digits of the
-	// SHA-256 of the document.
+	// SHA-256 of all that it was made of.
 	Hash string `yaml:"-"`
 }
 
@@ -48,13 +81,27 @@ type Listener struct {
 	Name string `yaml:"name"`
 	// Address as host:port; an empty host is every interface.
 	Address string `yaml:"address"`
-	// TrustedProxies are the peers whose X-Forwarded-*, Forwarded and
-	// X-Request-Id fields are believed. Nobody's, by default.
+	// TrustedProxies are the peers whose X-Forwarded-*, Forwarded (if it is
+	// passed on at all) and X-Request-Id fields are believed. Nobody's, by
+	// default.
 	//
 	// Who the client of a call is behind them: the right-most address of
 	// X-Forwarded-For that is not a trusted proxy's itself. That is client_ip
 	// in the access log, and whom access is about.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+	// Forwarded is whether endpoints get the field of that name (RFC 7239)
+	// beside X-Forwarded-*. With "append" its last element is weir's own: for,
+	// host and proto as weir saw them, behind what a trusted proxy said. With
+	// "off" it never passes, whoever sent it: an endpoint that reads it would
+	// take an element for the last hop that is not.
+	Forwarded string `yaml:"forwarded" default:"off" enum:"off,append"`
+	// HalfClose is what it means when a client ends its side of the connection
+	// before it has its answer. "leave": it has left, and the call ends. So do
+	// nearly all clients leave, and TCP cannot tell the two apart. "wait": it has
+	// only no more to send, as nc -N does, and has its answer; then one that has
+	// left is noticed when it is written to, or resets the connection. A request
+	// that is not whole by then is one whose client has left, either way.
+	HalfClose string `yaml:"half_close" default:"leave" enum:"leave,wait"`
 	// ProxyProtocol says whose connections begin with a PROXY header.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 	// Access says who may connect. Others are hung up on. Where a proxy
@@ -125,6 +172,10 @@ type Limits struct {
 type Admin struct {
 	// Address as host:port.
 	Address string `yaml:"address" default:"127.0.0.1:9901"`
+	// OverridesFile is where overrides are kept for the next start. Without it,
+	// overrides.json in the folder that systemd gives weir (StateDirectory); if
+	// there is none, a restart forgets them.
+	OverridesFile string `yaml:"overrides_file"`
 }
 
 // Defaults of every function.
@@ -134,41 +185,6 @@ type Defaults struct {
 	Deadline Deadline `yaml:"deadline"`
 }
 
-// A Deadline is the time that a caller gives its call. It can only shorten what
-// timeouts.request allows. Beyond it 504.
-type Deadline struct {
-	// Header in which a caller says it, in milliseconds. Understood besides:
-	// x-envoy-upstream-rq-timeout-ms, x-envoy-expected-rq-timeout-ms, and
-	// grpc-timeout with its units.
-	Header string `yaml:"header" default:"x-request-timeout-ms"`
-	// Max is the most that is believed; more counts as this much. 0 is no
-	// bound.
-	Max time.Duration `yaml:"max" default:"0s"`
-	// Propagate tells the endpoint, in X-Request-Timeout-Ms, how much time is
-	// left when the call is sent, so that it can give up when nobody waits any
-	// more.
-	Propagate bool `yaml:"propagate" default:"true"`
-}
-
-// Timeouts are lengths of time; each becomes a deadline when it meets a call.
-type Timeouts struct {
-	// Connect is how long one connection to an endpoint may take to stand.
-	Connect time.Duration `yaml:"connect" default:"1s"`
-	// Request is the whole call, holding and further tries included, until
-	// the head of the answer. Beyond it 504. Bodies may flow for longer as long
-	// as they make progress: an upload is answered within this time after its
-	// last byte, unless the caller gave a deadline of its own.
-	Request time.Duration `yaml:"request" default:"15s"`
-	// Idle is how long a connection may stand unused: towards clients the
-	// keep-alive wait, towards endpoints the life of a pooled connection.
-	Idle time.Duration `yaml:"idle" default:"60s"`
-	// StreamIdle is how long an answer that has begun may pause, and how long a
-	// tunnel may carry nothing in either direction. It is about progress, not
-	// age: an event stream that says something once in a while lives on. 0 is
-	// for ever.
-	StreamIdle time.Duration `yaml:"stream_idle" default:"1h"`
-}
-
 // A Function is a name that calls are routed to, with no, one or many
 // endpoints behind it.
 type Function struct {
@@ -176,6 +192,17 @@ type Function struct {
 	Name string `yaml:"-"`
 	// Endpoints that are always there.
 	Endpoints []Endpoint `yaml:"endpoints"`
+	// Service is its name in a source of discovery, whose instances are its
+	// endpoints too: checkout in Consul, file:checkout, http:checkout,
+	// dns:checkout.internal:8080 (A and AAAA) or dns:_http._tcp.checkout.internal
+	// (SRV). Without discovery.consul the only other source may be left out.
+	// Several functions may have the same one.
+	Service string `yaml:"service"`
+	// ServiceTags an instance must have, all of them, to be an endpoint of this
+	// function.
+	ServiceTags []string `yaml:"service_tags"`
+	// ServiceScheme is https for a service whose instances speak TLS.
+	ServiceScheme string `yaml:"service_scheme" default:"http" enum:"http,https"`
 	// Timeouts of this function; what is not given comes from
 	// Config.Defaults.
 	Timeouts Timeouts `yaml:"timeouts"`
@@ -191,14 +218,40 @@ type Function struct {
 	// proxy can say another for a call with the field Priority: high, normal,
 	// low, or an urgency of RFC 9218.
 	Priority string `yaml:"priority" default:"normal" enum:"high,normal,low"`
+	// Retries says when a call is tried again.
+	Retries *Retries `yaml:"retries"`
+	// LoadBalancing says which of the endpoints has a call.
+	LoadBalancing LoadBalancing `yaml:"load_balancing"`
+	// Regions says what they are to this function, by their names under
+	// Config.Regions.
+	Regions map[string]FunctionRegion `yaml:"regions"`
+	// Spread follows from Regions, Config.Regions and Config.Failover.
+	Spread *Spread `yaml:"-"`
+	// HealthCheck asks the endpoints whether they are well.
+	HealthCheck *HealthCheck `yaml:"health_check"`
+	// RateLimit bounds how many calls may come.
+	RateLimit *RateLimit `yaml:"rate_limit"`
+	// CircuitBreaker turns calls away while the function fails too often.
+	CircuitBreaker *CircuitBreaker `yaml:"circuit_breaker"`
+	// OutlierDetection sets endpoints aside that fail while others do not.
+	OutlierDetection *OutlierDetection `yaml:"outlier_detection"`
 	// Upstream bounds the connections to each of the endpoints.
 	Upstream Upstream `yaml:"upstream"`
 	// TLS is how weir meets the endpoints whose address begins with https://.
 	TLS *UpstreamTLS `yaml:"tls"`
 	// Concurrency bounds what the function as a whole takes at once.
 	Concurrency Concurrency `yaml:"concurrency"`
+	// Hedging tries a call that takes long at a second endpoint too.
+	Hedging *Hedging `yaml:"hedging"`
 	// ColdStart says how the function is raised from nothing and put back.
 	ColdStart ColdStart `yaml:"cold_start"`
+	// RespondAsync lets clients come back for the answer: a call with Prefer:
+	// respond-async (RFC 7240) goes on without its client, who is told 202 and
+	// where the answer will be. Off by default, because whoever calls so takes
+	// memory that async bounds.
+	RespondAsync bool `yaml:"respond_async" default:"false"`
+	// WhileCold says what callers get while it is down, other than to be held.
+	WhileCold *WhileCold `yaml:"while_cold"`
 	// Process is what a scaler of type process runs.
 	Process *Process `yaml:"process"`
 	// Docker is what a scaler of type docker runs.
@@ -223,23 +276,57 @@ type Endpoint struct {
 	Slots int `yaml:"slots" default:"0"`
 }
 
-// Concurrency bounds the calls inside one function.
-type Concurrency struct {
-	// MaxRequests is how many calls may be inside the function at once, held
-	// ones included. 0 is no limit. Beyond it 503.
-	MaxRequests int `yaml:"max_requests" default:"0"`
-}
-
-// A Route is a rule from host and path to a function. The most specific
-// wins: an exact host before a wildcard before none, then the longest prefix.
+// A Route is a rule from what a call looks like to a function. Of the routes
+// that match, the first counts: by precedence, then the more specific host, then
+// the more specific path, then the more conditions, then the earlier one
+// (docs/routing.md).
 type Route struct {
 	// Hosts it holds for: "api.example.com", or "*.example.com" for every
 	// name below it. None: every host.
 	Hosts []string `yaml:"hosts"`
+	// Path, whole: /a matches neither /a/ nor /a/b.
+	Path string `yaml:"path"`
+	// PathTemplate is a whole path in which {name} stands for one segment,
+	// whatever it is: /users/{id}/posts.
+	PathTemplate string `yaml:"path_template"`
+	// PathRegex is a regular expression (RE2) that the whole path matches. It is
+	// looked at in normal form, with what is percent-encoded left so.
+	PathRegex string `yaml:"path_regex"`
 	// PathPrefix by whole segments: /a matches /a and /a/b, not /ab.
 	PathPrefix string `yaml:"path_prefix" default:"/"`
-	// Function it leads to.
+	// Methods it holds for; GET includes HEAD. None: every method. A call that
+	// lacks nothing but the method is answered 405.
+	Methods []string `yaml:"methods"`
+	// Headers are conditions on fields of the request, all of which have to
+	// hold. Looked at is what the endpoint gets.
+	Headers []Condition `yaml:"headers"`
+	// Query are conditions on parameters in the query, decoded.
+	Query []Condition `yaml:"query"`
+	// Cookies are conditions on cookies.
+	Cookies []Condition `yaml:"cookies"`
+	// Precedence puts the route before all with a lower one, however specific
+	// those are.
+	Precedence int `yaml:"precedence" default:"0"`
+	// Function it leads to. Instead of one a route may have a split, a redirect
+	// or an answer of its own.
 	Function string `yaml:"function"`
+	// Split shares the calls out among functions by weight.
+	Split []Share `yaml:"split" shown:"given"`
+	// Sticky keeps a client's calls with one function of the split.
+	Sticky *Sticky `yaml:"sticky"`
+	// Redirect sends clients elsewhere.
+	Redirect *Redirect `yaml:"redirect"`
+	// Respond answers by itself.
+	Respond *Response `yaml:"respond"`
+	// Rewrite changes the path and the host on the way to the endpoint.
+	Rewrite *Rewrite `yaml:"rewrite"`
+	// RequestHeaders are changed on the way to the endpoint.
+	RequestHeaders *HeaderRules `yaml:"request_headers"`
+	// ResponseHeaders are changed on the way to the client, in answers of
+	// endpoints, of redirect and of respond, not in those to mistakes.
+	ResponseHeaders *HeaderRules `yaml:"response_headers"`
+	// Mirror sends copies of the calls to another function.
+	Mirror *Mirror `yaml:"mirror"`
 	// Priority of calls that come this way; without it the function's.
 	Priority string `yaml:"priority" enum:"high,normal,low"`
 	// RawPath forwards the path as the client wrote it. It is matched in
@@ -254,6 +341,12 @@ type Route struct {
 	// Access says who may call it. Others are answered 403. A more specific
 	// route does not inherit it.
 	Access Access `yaml:"access"`
+	// RespondAsync lets clients that come this way come back for the answer;
+	// without it as the function says.
+	RespondAsync bool `yaml:"respond_async"`
+	// WhileCold is what callers that come this way get while the function is
+	// down; without it the function's.
+	WhileCold *WhileCold `yaml:"while_cold"`
 }
 
 // Shutdown is how weir leaves on SIGTERM.
@@ -268,6 +361,8 @@ type Shutdown struct {
 // Telemetry is what weir tells about finished calls.
 type Telemetry struct {
 	AccessLog AccessLog `yaml:"access_log"`
+	// Tracing is how weir takes part in traces.
+	Tracing Tracing `yaml:"tracing"`
 }
 
 // AccessLog is one line for each call.

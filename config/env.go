@@ -2,11 +2,14 @@ package config
 
 import (
 	"fmt"
+	"os"
 	"strings"
 )
 
 // A lookup finds an environment variable: os.LookupEnv, or a test's.
 type lookup func(name string) (value string, ok bool)
+
+func lookupEnv(name string) (string, bool) { return os.LookupEnv(name) }
 
 // expand replaces ${VAR} and ${VAR:-default} in the text of a value; $${ is a
 // plain ${. As in a shell, the default also stands in for an empty variable.

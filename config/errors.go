@@ -18,6 +18,8 @@ type Error struct {
 	Message, Hint string
 	// Source is the line of the document, without its end.
 	Source string
+
+	in *source // nil for the environment
 }
 
 // Error is for a person: place, message and hint, then the line with a caret.
@@ -94,11 +96,18 @@ func (es Errors) Unwrap() []error {
 	return errs
 }
 
-// sorted brings mistakes into the order of their places, each told once: an
-// alias repeats what it stands for.
+func (e *Error) rank() int {
+	if e.in == nil {
+		return 0
+	}
+	return e.in.rank
+}
+
+// sorted brings mistakes into the order of their places, file by file, each
+// told once: an alias repeats what it stands for.
 func (es Errors) sorted() Errors {
 	slices.SortStableFunc(es, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return slices.CompactFunc(es, func(a, b *Error) bool {
 		return *a == *b

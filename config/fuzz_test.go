@@ -21,7 +21,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(doc)
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		cfg, err := parse("weir.yaml", doc, world)
+		cfg, err := parseOn(disk{}, "weir.yaml", doc, world)
 		if err == nil {
 			valid(t, cfg)
 			return
@@ -45,7 +45,7 @@ func FuzzParse(f *testing.F) {
 // valid checks a Config that was accepted once more, without its document.
 func valid(t *testing.T, cfg *Config) {
 	t.Helper()
-	d := newDocument("again", "")
+	d := newDocument(newSource("again", "", ""))
 	(&checker{cfg, d}).check()
 	if err := d.verdict(); err != nil {
 		t.Fatalf("accepted, and then: %v", err)

@@ -14,6 +14,8 @@ import (
 func checkKind(p *path, n *node, plain bool, want reflect.Type) *wrong {
 	free := strings.HasSuffix(p.wildStep(), "[]") || strings.HasSuffix(p.wildStep(), "*")
 	switch {
+	case n.kind == number && p.pattern() == "routes[].priority":
+		return &wrong{"must be high, normal or low: it is where its calls stand in line", "which route goes first is said by precedence"}
 	case want.Kind() == reflect.String && n.kind != text && !free:
 		return &wrong{fmt.Sprintf("must be a text, not %s", n.kind), fmt.Sprintf("put quotes around it: %q", n.text)}
 	case want == reflect.TypeFor[bool]() && (n.kind == number || n.kind == text && !plain):
@@ -22,7 +24,7 @@ func checkKind(p *path, n *node, plain bool, want reflect.Type) *wrong {
 			hint = "take away the quotes"
 		}
 		return &wrong{fmt.Sprintf("must be true or false, not %s", n.kind), hint}
-	case want == reflect.TypeFor[float64]() && n.kind == text && !plain:
+	case want.Kind() == reflect.Float64 && n.kind == text && !plain:
 		return &wrong{fmt.Sprintf("must be a number, not %s", n.kind), "take away the quotes"}
 	case want == reflect.TypeFor[int]() && n.kind == text && !plain:
 		hint := ""
@@ -50,7 +52,7 @@ func wanted(t reflect.Type) string {
 		return "a size"
 	case reflect.TypeFor[int]():
 		return "a whole number"
-	case reflect.TypeFor[float64]():
+	case reflect.TypeFor[float64](), reflect.TypeFor[Degrees]():
 		return "a number"
 	case reflect.TypeFor[bool]():
 		return "true or false"
@@ -60,7 +62,7 @@ func wanted(t reflect.Type) string {
 
 // checkEnum holds a value against the enum tag of its field.
 func (r reader) checkEnum(p *path, enum string, v reflect.Value) {
-	if enum == "" || !r.sound(p) || !r.given[p.String()] {
+	if enum == "" || !r.sound(p) || !r.isGiven(p.String()) {
 		return
 	}
 	known, said := strings.Split(enum, ","), v.String()
@@ -82,9 +84,10 @@ func (r reader) endpoint(p *path, n *node, ep *Endpoint) {
 	}
 }
 
-// hintAtBraces explains what YAML makes of ${NAME} inside [ ] and { }.
-func (d *document) hintAtBraces() {
-	for _, e := range d.mistakes {
+// hintAtBraces explains what YAML makes of ${NAME} inside [ ] and { }, in the
+// mistakes from the nth on.
+func (d *document) hintAtBraces(n int) {
+	for _, e := range d.mistakes[n:] {
 		runes := []rune(e.Source)
 		before := string(runes[:min(e.Column-1, len(runes))])
 		if e.Hint == "" && (strings.HasSuffix(before, "$") || strings.Contains(before, "${")) {

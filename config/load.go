@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -20,44 +18,35 @@ const maxDocument = 16 << 20
 // ${NAME} and ${NAME:-default} in values come from the environment; WEIR_REGION
 // and WEIR_ADMIN_ADDRESS, if set, go before what the file says.
 func Load(path string) (*Config, error) {
-	return load(path, os.LookupEnv)
+	return load(path, lookupEnv)
 }
 
 // Parse is Load for a document that is in memory already; its name is for
 // messages, and relative commands are relative to its folder.
 func Parse(name string, doc []byte) (*Config, error) {
-	return parse(name, doc, os.LookupEnv)
+	return parse(name, doc, lookupEnv)
 }
 
 func load(path string, env lookup) (*Config, error) {
-	doc, err := readFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read configuration %q: %w", path, err)
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot find the folder of configuration %q: %w", path, err)
-	}
-	cfg, err := parse(path, doc, env)
+	files, err := readFiles(path, env)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Path = abs
-	return cfg, nil
+	return files.With(nil)
 }
 
-func readFile(path string) ([]byte, error) {
+func readFile(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, reason(err)
 	}
 	defer f.Close()
-	doc, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	doc, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, reason(err)
 	}
-	if len(doc) > maxDocument {
-		return nil, fmt.Errorf("it is longer than %v", Size(maxDocument))
+	if int64(len(doc)) > most {
+		return nil, fmt.Errorf("it is longer than %v", Size(most))
 	}
 	return doc, nil
 }
@@ -72,32 +61,12 @@ func reason(err error) error {
 }
 
 func parse(name string, doc []byte, env lookup) (*Config, error) {
-	source := cleaned(doc)
-	d := newDocument(name, source)
-	d.checkUTF8()
-	if len(d.mistakes) > 0 {
-		return nil, d.verdict()
-	}
-	top := readYAML(source, d.failAt)
-	if top == nil {
-		d.hintAtBraces()
-		return nil, d.verdict()
-	}
-	cfg := &Config{Hash: hash(doc)}
-	r := reader{d, env}
-	r.config(top, cfg)
-	override(cfg, d, env)
-	complete(cfg, d, folder(name))
-	(&checker{cfg, d}).check()
-	if err := d.verdict(); err != nil {
-		return nil, err
-	}
-	return cfg, nil
+	return parseOn(realDisk(), name, doc, env)
 }
 
-func hash(doc []byte) string {
-	sum := sha256.Sum256(doc)
-	return hex.EncodeToString(sum[:])[:12]
+// parseOn is parse with the disk that included files are on.
+func parseOn(disk disk, name string, doc []byte, env lookup) (*Config, error) {
+	return filesOn(disk, name, doc, env).With(nil)
 }
 
 // folder is the absolute folder of a file; the working one if it has no name.

@@ -6,22 +6,11 @@ package config
 // the structs and takes it off this list; a test compares the two.
 func notYet(pattern string) bool {
 	switch pattern {
-	case "include", "discovery", "regions", "failover", "geography",
+	case "listeners[].tls", "listeners[].timeouts",
 
-		"listeners[].tls", "listeners[].timeouts",
-
-		"defaults.timeouts.per_try",
-
-		"functions.*.service", "functions.*.load_balancing", "functions.*.geography", "functions.*.regions",
-		"functions.*.retries", "functions.*.circuit_breaker", "functions.*.outlier_detection",
-		"functions.*.rate_limit", "functions.*.health_check",
-		"functions.*.timeouts.per_try",
-		"functions.*.concurrency.max_pending", "functions.*.concurrency.queue_timeout",
 		"functions.*.cold_start.prefer_warm_region",
 
-		"routes[].rewrite", "routes[].split",
-
-		"telemetry.metrics", "telemetry.tracing":
+		"telemetry.metrics":
 		return true
 	}
 	return false

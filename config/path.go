@@ -10,11 +10,12 @@ type path struct {
 	up   *path
 	step string // as it is written for people
 	wild string // the same with the operator's own names and numbers left out
+	full string // what String has put together once; a path is of one goroutine
 }
 
 // key is the way on to a key that weir defines.
 func (p *path) key(name string) *path {
-	return &path{p, dotted(p, name), dotted(p, name)}
+	return &path{up: p, step: dotted(p, name), wild: dotted(p, name)}
 }
 
 // entry is the way on to a key that the operator chose, such as a function's
@@ -24,12 +25,12 @@ func (p *path) entry(name string) *path {
 	if !bareName.MatchString(name) {
 		shown = strconv.Quote(name)
 	}
-	return &path{p, dotted(p, shown), dotted(p, "*")}
+	return &path{up: p, step: dotted(p, shown), wild: dotted(p, "*")}
 }
 
 // item is the way on to an item of a list.
 func (p *path) item(i int) *path {
-	return &path{p, "[" + strconv.Itoa(i) + "]", "[]"}
+	return &path{up: p, step: "[" + strconv.Itoa(i) + "]", wild: "[]"}
 }
 
 // bareName needs no quotes in a path; one with a dot would.
@@ -48,7 +49,10 @@ func (p *path) String() string {
 	if p == nil {
 		return ""
 	}
-	return p.up.String() + p.step
+	if p.full == "" {
+		p.full = p.up.String() + p.step
+	}
+	return p.full
 }
 
 // pattern is the path of all values that mean the same:

@@ -20,7 +20,7 @@ import (
 // sources are where the comments are that explain every knob; the schema shows
 // them in the operator's editor.
 //
-//go:embed config.go coldstart.go scalers.go upstream.go
+//go:embed actions.go async.go balancing.go coldstart.go config.go discovery.go geography.go hedging.go mirror.go peers.go regions.go resilience.go retries.go routes.go scalers.go sources.go timeouts.go tracing.go upstream.go whilecold.go
 var sources embed.FS
 
 // Schema returns the JSON Schema of the configuration's language, made from
@@ -70,12 +70,16 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 			&jsonschema.Schema{Type: "string", Pattern: `^[0-9]+([KMG]iB|kB|MB|GB)?$`}, variable)
 	case reflect.TypeFor[int]():
 		return anyOf(&jsonschema.Schema{Type: "integer", Minimum: "0"}, variable)
+	case reflect.TypeFor[Degrees]():
+		return anyOf(&jsonschema.Schema{Type: "number", Minimum: "-180", Maximum: "180"}, variable)
 	case reflect.TypeFor[float64]():
 		return anyOf(&jsonschema.Schema{Type: "number", Minimum: "0"}, variable)
 	case reflect.TypeFor[bool]():
 		return anyOf(&jsonschema.Schema{Type: "boolean"}, variable)
 	case reflect.TypeFor[netip.Prefix]():
 		return &jsonschema.Schema{Type: "string", Examples: []any{"10.0.0.0/8", "192.0.2.1", "fd00::/8"}}
+	case reflect.TypeFor[Patterns]():
+		return anyOf(&jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}})
 	case reflect.TypeFor[Endpoint]():
 		return &jsonschema.Schema{Ref: "#/$defs/Endpoint"}
 	}
@@ -122,8 +126,8 @@ func annotate(schema *jsonschema.Schema, t reflect.Type) {
 			}
 			seen[t] = true
 			for i := range t.NumField() {
-				if f := t.Field(i).Type; !seen[f] && !isText(f) {
-					visit(f)
+				if f := t.Field(i); f.IsExported() && !seen[f.Type] && !isText(f.Type) {
+					visit(f.Type)
 				}
 			}
 		}
@@ -155,7 +159,7 @@ func describe(schema *jsonschema.Schema, t reflect.Type) {
 		if f.Type == reflect.TypeFor[map[string]string]() {
 			property.AdditionalProperties = scalars()
 		}
-		if f.Type == reflect.TypeFor[[]string]() && key == "command" {
+		if f.Type == reflect.TypeFor[[]string]() && (key == "command" || key == "retry_on") {
 			property.Items = scalars()
 		}
 		if required(t, key) {
@@ -173,8 +177,8 @@ func scalars() *jsonschema.Schema {
 func required(t reflect.Type, key string) bool {
 	return slices.Contains([]string{
 		"Config.listeners", "Listener.address", "Endpoint.address",
-		"Process.command", "Docker.image", "Docker.port", "Scaler.type", "Route.function", "PreStopCheck.path",
-		"Schedule.cron", "Schedule.duration",
+		"Process.command", "Docker.image", "Docker.port", "Scaler.type", "PreStopCheck.path",
+		"Schedule.cron", "Schedule.duration", "Condition.name", "Share.function", "RateLimit.requests",
 	}, t.Name()+"."+key)
 }
 
@@ -182,8 +186,12 @@ func required(t reflect.Type, key string) bool {
 // each on one line.
 func comments() (map[string]string, error) {
 	out := map[string]string{}
-	for _, name := range []string{"config.go", "coldstart.go", "scalers.go", "upstream.go"} {
-		file, err := sources.ReadFile(name)
+	files, err := sources.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		file, err := sources.ReadFile(f.Name())
 		if err != nil {
 			return nil, err
 		}

@@ -79,7 +79,9 @@ func structs(t reflect.Type, visit func(reflect.Type)) {
 			seen[t] = true
 			visit(t)
 			for i := range t.NumField() {
-				walk(t.Field(i).Type)
+				if key := t.Field(i).Tag.Get("yaml"); key != "-" && t.Field(i).IsExported() {
+					walk(t.Field(i).Type)
+				}
 			}
 		}
 	}

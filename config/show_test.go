@@ -16,10 +16,14 @@ func show(cfg *Config) string {
 		switch {
 		case isText(v.Type()):
 			lines = append(lines, fmt.Sprintf("%s = %v", at, v))
+		case v.Type() == reflect.TypeFor[*Spread]() && v.Interface() == cfg.spread: // most functions': it is above
 		case v.Kind() == reflect.Pointer && !v.IsNil():
 			walk(at, v.Elem())
 		case v.Kind() == reflect.Struct:
 			for i := range v.NumField() {
+				if !v.Type().Field(i).IsExported() {
+					continue
+				}
 				walk(at+"."+v.Type().Field(i).Name, v.Field(i))
 			}
 		case v.Kind() == reflect.Slice:

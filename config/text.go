@@ -43,6 +43,12 @@ func setText(v reflect.Value, text string) *wrong {
 			return bad
 		}
 		*target = f
+	case *Degrees:
+		f, bad := readDegrees(text)
+		if bad != nil {
+			return bad
+		}
+		*target = f
 	case *time.Duration:
 		d, bad := readDuration(text)
 		if bad != nil {

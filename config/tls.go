@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -17,72 +16,68 @@ import (
 // 140 authorities, has 220 KB.
 const maxPEM = 4 << 20
 
-var (
-	errNoFile  = errors.New("it is not a file")
-	errLongPEM = fmt.Errorf("it is longer than %v", Size(maxPEM))
-)
+var errNoFile = errors.New("it is not a file")
 
 // completeTLS gives endpoints with https:// their settings, if the function has
 // none, and reads the files.
-func completeTLS(fn *Function, d *document, at *path, base string) {
+func completeTLS(cfg *Config, fn *Function, d *document, at *path) {
 	if fn.TLS == nil && fn.speaksTLS() {
 		fn.TLS = fresh(reflect.TypeFor[UpstreamTLS]()).Addr().Interface().(*UpstreamTLS)
 	}
 	if fn.TLS == nil {
 		return
 	}
+	readTLS(cfg, fn.TLS, d, at)
+}
+
+// readTLS reads the files that settings name.
+func readTLS(cfg *Config, t *UpstreamTLS, d *document, at *path) {
 	read := func(key string, file *string, into *PEM) {
 		if *file == "" {
 			return
 		}
-		*file = absolute(base, *file)
-		content, err := readPEM(*file)
+		p := at.key(key)
+		*file = absolute(d.base(p), *file)
+		content, err := readRegular(*file, maxPEM)
 		if err != nil {
-			p := at.key(key)
 			d.fail(p, fmt.Sprintf("%s cannot be read: %q: %v", p, *file, err), "")
 		}
+		cfg.Files = append(cfg.Files, *file)
 		*into = PEM(content)
 	}
-	read("ca_file", &fn.TLS.CAFile, &fn.TLS.CA)
-	read("cert_file", &fn.TLS.CertFile, &fn.TLS.Cert)
-	read("key_file", &fn.TLS.KeyFile, &fn.TLS.Key)
+	read("ca_file", &t.CAFile, &t.CA)
+	read("cert_file", &t.CertFile, &t.Cert)
+	read("key_file", &t.KeyFile, &t.Key)
 }
 
+// speaksTLS tells whether an endpoint may: sources can name some that do.
 func (fn *Function) speaksTLS() bool {
-	return slices.ContainsFunc(fn.Endpoints, func(ep Endpoint) bool { return strings.HasPrefix(ep.Address, HTTPS) })
+	return fn.Service != "" || slices.ContainsFunc(fn.Endpoints, func(ep Endpoint) bool { return strings.HasPrefix(ep.Address, HTTPS) })
 }
 
-// readPEM reads a plain file: another kind of thing could keep weir waiting.
-func readPEM(name string) ([]byte, error) {
+// readRegular reads a plain file: another kind of thing could keep weir waiting.
+func readRegular(name string, most int64) ([]byte, error) {
 	switch info, err := os.Stat(name); {
 	case err != nil:
 		return nil, reason(err)
 	case !info.Mode().IsRegular():
 		return nil, errNoFile
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, reason(err)
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
-	if err != nil {
-		return nil, reason(err)
-	}
-	if len(content) > maxPEM {
-		return nil, errLongPEM
-	}
-	return content, nil
+	return readFile(name, most)
 }
 
 func (c *checker) tls(p *path, fn Function) {
 	t := fn.TLS
-	if t == nil || !c.d.given[p.String()] {
+	if t == nil || !c.d.isGiven(p.String()) {
 		return
 	}
 	if !fn.speaksTLS() {
 		c.fail(p, "say endpoints: [\"https://host:port\"], or take it out", "is of no use: no endpoint begins with https://")
 	}
+	c.upstreamTLS(p, t)
+}
+
+func (c *checker) upstreamTLS(p *path, t *UpstreamTLS) {
 	if t.ServerName != "" && !isHost(t.ServerName) {
 		c.fail(p.key("server_name"), "", "is an impossible host: %q", t.ServerName)
 	}

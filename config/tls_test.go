@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,6 +115,41 @@ func TestTLSFiles(t *testing.T) {
 	refused(`min_version: "1.1"`, `tls.min_version must be "1.2" or "1.3", not "1.1"`)
 	refused(`min_version: 1.2`, `put quotes around it: "1.2"`)
 	refused("insecure: true", `unknown key "insecure"`)
+}
+
+// So has an agent of Consul at https://, whose files are read in the same way.
+func TestConsulTLSFiles(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := pair(t)
+	for name, content := range map[string]string{"cert.pem": cert, "key.pem": key, "empty.pem": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(dir, "weir.yaml")
+	read := func(address, block string) (*Config, error) {
+		return parse(file, fmt.Appendf(nil, "listeners: [{ address: \":8080\" }]\ndiscovery: { consul: { address: %q, tls: { %s } } }\n", address, block), world)
+	}
+	cfg, err := read("https://consul.internal:8501", "ca_file: cert.pem, cert_file: cert.pem, key_file: key.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.Discovery.Consul.TLS; got.CA != PEM(cert) || got.Cert != PEM(cert) || got.Key != PEM(key) || !slices.Contains(cfg.Files, dir+"/key.pem") {
+		t.Errorf("%+v of %v", got, cfg.Files)
+	}
+	for _, c := range []struct{ address, block, want string }{
+		{"https://c:1", "ca_file: none.pem", `consul.tls.ca_file cannot be read: "` + dir + `/none.pem"`},
+		{"https://c:1", "ca_file: empty.pem", "consul.tls.ca_file has no certificate in it"},
+		{"https://c:1", "cert_file: cert.pem", "consul.tls.cert_file needs its key_file"},
+		{"https://c:1", "cert_file: cert.pem, key_file: cert.pem", "consul.tls.key_file does not go with cert_file"},
+		{"https://c:1", "ca_file: cert.pem, insecure_skip_verify: true", "ca_file would mean nothing"},
+		{"c:1", "ca_file: cert.pem", "consul.tls is of no use: address does not begin with https://"},
+		{"unix:///run/consul", "ca_file: cert.pem", "address does not begin with https://"},
+	} {
+		if _, err := read(c.address, c.block); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s at %s: %v, want it to say %s", c.block, c.address, err, c.want)
+		}
+	}
 }
 
 // An endpoint with https:// has settings without asking for them, and settings

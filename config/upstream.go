@@ -18,17 +18,17 @@ type Upstream struct {
 	MaxWait time.Duration `yaml:"max_wait" default:"5s"`
 }
 
-// UpstreamTLS is how weir meets endpoints that speak TLS. Files hold PEM, are
-// relative to the configuration file, and are read together with it.
+// UpstreamTLS is how weir meets whom it calls over TLS: endpoints, and Consul.
+// Files hold PEM, are relative to the configuration file, and are read together
+// with it.
 type UpstreamTLS struct {
 	// ServerName is whose certificate is expected, and what is asked for (SNI).
-	// Without it, the host in the endpoint's address.
+	// Without it, the host in the address.
 	ServerName string `yaml:"server_name"`
 	// CAFile has the certificates of the authorities that are trusted, instead of
 	// the system's.
 	CAFile string `yaml:"ca_file"`
-	// CertFile has weir's own certificate, with its chain, for endpoints that
-	// want one.
+	// CertFile has weir's own certificate, with its chain, for those who want one.
 	CertFile string `yaml:"cert_file"`
 	// KeyFile has the private key of that certificate.
 	KeyFile string `yaml:"key_file"`

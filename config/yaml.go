@@ -16,9 +16,9 @@ import (
 // rest of the package knows.
 type node struct {
 	kind    kind
+	quoted  bool // text in quotes or in a block, never a number
 	at      place
 	text    string // of a scalar, as it was written or as its quotes mean it
-	quoted  bool   // text in quotes or in a block, never a number
 	items   []*node
 	entries []entry
 }
@@ -30,8 +30,11 @@ type entry struct {
 	value *node
 }
 
-// A place in the document; in characters, from 1.
-type place struct{ line, column int }
+// A place in a source; in characters, from 1.
+type place struct {
+	in           *source
+	line, column int32 // half of a word each: there are as many places as values
+}
 
 type kind uint8
 
@@ -67,27 +70,27 @@ func (k kind) String() string {
 // with it the stack, has to end somewhere.
 const maxDepth = 100
 
-// readYAML reads the one document in source. What it cannot read it reports to
-// fail; after a syntax error there is no node.
-func readYAML(source string, fail func(at place, message, hint string)) (top *node) {
+// readYAML reads the one document in text, which is what src says. What it
+// cannot read it reports to fail; after a syntax error there is no node.
+func readYAML(src *source, text string, fail func(at place, message, hint string)) (top *node) {
 	// The parser has crashed on odd documents before; a reload must survive it.
 	defer func() {
 		if crash := recover(); crash != nil {
-			fail(place{1, 1}, fmt.Sprintf("not valid YAML: the parser gave up: %v", crash), "")
+			fail(src.start(), fmt.Sprintf("not valid YAML: the parser gave up: %v", crash), "")
 			top = nil
 		}
 	}()
-	tokens := lexer.Tokenize(source)
+	tokens := lexer.Tokenize(text)
 	if at := tooDeep(tokens); at != nil {
-		fail(placeOf(at), "nested too deeply", "")
+		fail(src.place(at), "nested too deeply", "")
 		return nil
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		failSyntax(err, fail)
+		failSyntax(src, err, fail)
 		return nil
 	}
-	y := yamlReader{fail, map[string]*node{}}
+	y := yamlReader{src, fail, map[string]*node{}}
 	return y.documents(file)
 }
 
@@ -122,11 +125,11 @@ func tooDeep(tokens token.Tokens) *token.Token {
 	return nil
 }
 
-func failSyntax(err error, fail func(at place, message, hint string)) {
-	at, message := place{1, 1}, err.Error()
+func failSyntax(src *source, err error, fail func(at place, message, hint string)) {
+	at, message := src.start(), err.Error()
 	var syntax yaml.Error
 	if errors.As(err, &syntax) {
-		at, message = placeOf(syntax.GetToken()), syntax.GetMessage()
+		at, message = src.place(syntax.GetToken()), syntax.GetMessage()
 	}
 	hint := ""
 	switch {
@@ -140,27 +143,29 @@ func failSyntax(err error, fail func(at place, message, hint string)) {
 	fail(at, "not valid YAML: "+message, hint)
 }
 
-func placeOf(t *token.Token) place {
+// place is where a token is.
+func (s *source) place(t *token.Token) place {
 	if t == nil || t.Position == nil {
-		return place{1, 1}
+		return s.start()
 	}
-	return place{t.Position.Line, t.Position.Column}
+	return place{s, int32(t.Position.Line), int32(t.Position.Column)}
 }
 
 type yamlReader struct {
+	src     *source
 	fail    func(at place, message, hint string)
 	anchors map[string]*node
 }
 
 func (y yamlReader) documents(file *ast.File) *node {
-	top := &node{kind: null, at: place{1, 1}}
+	top := &node{kind: null, at: y.src.start()}
 	seen := false
 	for _, doc := range file.Docs {
 		if _, directive := doc.Body.(*ast.DirectiveNode); directive || doc.Body == nil {
 			continue
 		}
 		if seen {
-			y.fail(placeOf(start(doc.Body)), "a second document", "a configuration is one document: take out the ---")
+			y.fail(y.src.place(start(doc.Body)), "a second document", "a configuration is one document: take out the ---")
 			break
 		}
 		top, seen = y.value(doc.Body), true
@@ -187,7 +192,7 @@ func start(n ast.Node) *token.Token {
 // value turns a node of the parser into ours. An alias becomes the very node
 // of its anchor, which is known only once it is complete: no circles.
 func (y yamlReader) value(n ast.Node) *node {
-	at := placeOf(start(n))
+	at := y.src.place(start(n))
 	scalar := func(k kind) *node { return &node{kind: k, at: at, text: n.GetToken().Value} }
 	switch n := n.(type) {
 	case nil, *ast.NullNode:
@@ -225,7 +230,7 @@ func (y yamlReader) value(n ast.Node) *node {
 }
 
 func (y yamlReader) list(n *ast.SequenceNode, at place) *node {
-	out := &node{kind: list, at: at}
+	out := &node{kind: list, at: at, items: make([]*node, 0, len(n.Values))}
 	for _, item := range n.Values {
 		out.items = append(out.items, y.value(item))
 	}
@@ -233,9 +238,9 @@ func (y yamlReader) list(n *ast.SequenceNode, at place) *node {
 }
 
 func (y yamlReader) mapping(values []*ast.MappingValueNode, at place) *node {
-	out := &node{kind: mapping, at: at}
+	out := &node{kind: mapping, at: at, entries: make([]entry, 0, len(values))}
 	for _, v := range values {
-		at := placeOf(v.Key.GetToken())
+		at := y.src.place(v.Key.GetToken())
 		switch v.Key.(type) {
 		case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NullNode:
 			out.entries = append(out.entries, entry{v.Key.GetToken().Value, at, y.value(v.Value)})
