@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -35,14 +36,18 @@ func NewBoard() *Board {
 }
 
 // Show makes set the function's, of which it takes no ownership, and returns
-// when every watch has reported it, or a newer one. The same set again is no
-// news.
+// when every watch has reported it, or a newer one. The same set again, in
+// whatever order, is no news.
 func (b *Board) Show(function string, set []Endpoint) {
+	set = slices.Clone(set)
+	slices.SortFunc(set, func(a, b Endpoint) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Addr, b.Addr))
+	})
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.topicLocked(function)
 	if t.version == 0 || !slices.Equal(t.set, set) {
-		t.set = slices.Clone(set)
+		t.set = set
 		t.version++
 		for w := range t.watches {
 			select {

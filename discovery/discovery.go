@@ -12,6 +12,8 @@ type Endpoint struct {
 	Addr   string // host:port with a literal address, or unix:/path
 	Region string
 	Zone   string
+	Node   string // the machine it is on, as its source calls it; "" if nobody says
+	Rack   string
 	Weight int // share among equals; 0 takes no new calls
 	Slots  int // calls it can carry at once; 0 is no limit
 
@@ -38,4 +40,29 @@ type Provider interface {
 	// with nothing to say about fn reports an empty set once. Watch returns
 	// only when ctx ends (nil) or when trying again is pointless (the reason).
 	Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error
+}
+
+// Nothing is the Watch of a provider that has nothing to say about a function.
+func Nothing(ctx context.Context, report func([]Endpoint)) error {
+	report(nil)
+	<-ctx.Done()
+	return nil
+}
+
+// A Fixed is a Provider that knows of some functions all that it will ever report
+// of them: nobody has to wait for more.
+type Fixed interface {
+	// Fixed returns the set that Watch would report of fn once and never change;
+	// ok is false if it may change. The slice belongs to the caller.
+	Fixed(fn config.Function) (set []Endpoint, ok bool)
+}
+
+// FixedSet is what p will ever report of fn, if p knows that. To wait for changes
+// of 10,000 functions that do not change took 30,000 goroutines with 205 MiB of
+// stacks (2026-11-26).
+func FixedSet(p Provider, fn config.Function) (set []Endpoint, ok bool) {
+	if f, knows := p.(Fixed); knows {
+		return f.Fixed(fn)
+	}
+	return nil, false
 }

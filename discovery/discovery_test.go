@@ -157,6 +157,44 @@ func TestMergeDoesNotWaitForTheSilent(t *testing.T) {
 	})
 }
 
+// What is known beforehand is not waited for, nor for whoever has nothing more to
+// say.
+func TestMergeKnowsWhatIsFixed(t *testing.T) {
+	fn := config.Function{Endpoints: []config.Endpoint{{Address: "127.0.0.1:1"}, {Address: "https://127.0.0.1:2"}}}
+	static := NewStatic(quiet)
+	set, ok := FixedSet(Merge(static, Merge(static)), fn)
+	if !ok || len(set) != 4 || set[0].Addr != "127.0.0.1:1" || !set[3].TLS {
+		t.Errorf("%v, %t", set, ok)
+	}
+	named := config.Function{Endpoints: []config.Endpoint{{Address: "127.0.0.1:1"}, {Address: "example.com:1"}}}
+	for what, ok := range map[string]bool{
+		"a name":                         second(FixedSet(static, named)),
+		"one who may say more":           second(FixedSet(Merge(static, make(voice)), fn)),
+		"one who knows only what it has": second(FixedSet(make(voice), fn)),
+	} {
+		if ok {
+			t.Errorf("%s is taken for fixed", what)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		v := make(voice)
+		ctx, cancel := context.WithCancel(t.Context())
+		l := &listener{}
+		ended := make(chan error)
+		go func() { ended <- Merge(v, static).Watch(ctx, fn, l.report) }()
+		l.want(t)
+		time.Sleep(firstWords)
+		l.want(t, "127.0.0.1:1 127.0.0.1:2")
+		v <- []Endpoint{{Addr: "a1"}}
+		l.want(t, "127.0.0.1:1 127.0.0.1:2", "127.0.0.1:1 127.0.0.1:2 a1")
+		cancel()
+		<-ended
+	})
+	watch(t, Merge(static), fn, func(t *testing.T, l *listener) { l.want(t, "127.0.0.1:1 127.0.0.1:2") })
+}
+
+func second(_ []Endpoint, ok bool) bool { return ok }
+
 // A source that gives up.
 type giveUp struct{}
 

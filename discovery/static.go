@@ -36,6 +36,17 @@ func NewStatic(log *slog.Logger) *Static {
 // String names the provider.
 func (s *Static) String() string { return "static" }
 
+// Fixed returns fn's endpoints, if none of them has a name that has to be resolved.
+func (s *Static) Fixed(fn config.Function) (set []Endpoint, ok bool) {
+	set = make([]Endpoint, len(fn.Endpoints))
+	for i, ep := range fn.Endpoints {
+		if set[i], ok = Literal(ep); !ok {
+			return nil, false
+		}
+	}
+	return set, true
+}
+
 // Watch reports fn's endpoints. A watch that takes over from another begins
 // with the addresses that are known: a resolver that is slow or away takes no
 // endpoint.
@@ -51,7 +62,10 @@ func (s *Static) Watch(ctx context.Context, fn config.Function, report func([]En
 	tick := time.NewTicker(resolveEvery)
 	defer tick.Stop()
 	for {
-		if next, _ := s.endpoints(fn); unknown || !slices.Equal(next, last) {
+		// A name that was never resolved costs its own endpoints, unless there
+		// are no others: then nothing is known, which is not an empty set.
+		next, still := s.endpoints(fn)
+		if silent := still && len(next) == 0; !silent && (unknown || !slices.Equal(next, last)) {
 			last, unknown = next, false
 			report(slices.Clone(last))
 		}
@@ -70,9 +84,9 @@ func (s *Static) endpoints(fn config.Function) (endpoints []Endpoint, unknown bo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, ep := range fn.Endpoints {
-		host, port, named := nameOf(ep)
-		if !named {
-			endpoints = append(endpoints, endpoint(ep, ep.Address, strings.TrimPrefix(ep.Address, config.HTTPS)))
+		host, port, _ := nameOf(ep)
+		if literal, ok := Literal(ep); ok {
+			endpoints = append(endpoints, literal)
 			continue
 		}
 		unknown = unknown || s.known[host] == nil
@@ -101,7 +115,7 @@ func (s *Static) resolve(ctx context.Context, fn config.Function) (any bool) {
 		}
 		slices.Sort(addrs)
 		s.mu.Lock()
-		s.known[host] = addrs
+		s.known[host] = slices.Compact(addrs)
 		s.mu.Unlock()
 	}
 	return any
@@ -118,6 +132,15 @@ func nameOf(ep config.Endpoint) (host, port string, named bool) {
 	}
 	_, err = netip.ParseAddr(host)
 	return host, port, err != nil
+}
+
+// Literal makes an endpoint of one of the configuration's kind whose host is no
+// name; ok is false if it is one. Its ID is its address.
+func Literal(ep config.Endpoint) (out Endpoint, ok bool) {
+	if _, _, named := nameOf(ep); named {
+		return Endpoint{}, false
+	}
+	return endpoint(ep, ep.Address, strings.TrimPrefix(ep.Address, config.HTTPS)), true
 }
 
 func endpoint(ep config.Endpoint, id, addr string) Endpoint {
