@@ -18,8 +18,13 @@ type Subject interface {
 	Withdraw() bool
 	// Restore takes Withdraw back for the endpoints that are still there.
 	Restore()
+	// Place is where the first of the published endpoints is.
+	Place() Place
 	// Addresses are those of the published endpoints: host:port, or unix:/path.
 	Addresses() []string
+	// Refusing tells how many instances are there, but not published, because they
+	// have refused a connection and accepted none since.
+	Refusing() int
 }
 
 // state of one function's activation.
@@ -58,14 +63,16 @@ const (
 )
 
 // An Activation is the start and the end of one function's instances. Begin,
-// Need, Serving, Released, Change, Reset, Leave and Status may be called from
-// anywhere; all else belongs to the Activator's goroutine.
+// Need, Serving, Released, Answered, Change, Reset, Leave, Status, Watch, Unwatch, Watching
+// and WakeAudience may be called from anywhere; all else belongs to the
+// Activator's goroutine.
 type Activation struct {
 	activator *Activator
 	scaler    Scaler
 	hold      *Hold
 	subject   Subject
 	status    atomic.Pointer[Status]
+	audience  audience
 	releasing atomic.Bool // no call has been let go since the start
 
 	fn    config.Function
@@ -82,6 +89,7 @@ type Activation struct {
 	published, released time.Time     // the first endpoint; the first call that was held
 	took                time.Duration // by the last start that went well
 	usual               usual
+	service             usual // of the first call after each
 	door                door
 
 	asked    int       // instances asked for
@@ -150,16 +158,26 @@ func (c *Activation) Serving(n, held int, seen time.Time) {
 }
 
 // Released says that a call which was held through the start has left the line
-// for an endpoint. Only the first one of each start costs more than an atomic
-// load.
-func (c *Activation) Released() {
+// for an endpoint, and tells whether it is the first one of the start. Only that
+// costs more than an atomic load.
+func (c *Activation) Released() (first bool) {
 	if !c.releasing.Load() || !c.releasing.CompareAndSwap(true, false) {
-		return
+		return false
 	}
 	at := time.Now()
 	c.activator.post(func() {
 		c.released = at
 		c.tellRelease()
+	})
+	return true
+}
+
+// Answered says how long an instance took for the head of the answer to the first
+// call of a start.
+func (c *Activation) Answered(took time.Duration) {
+	c.activator.post(func() {
+		c.service.add(took)
+		c.publish()
 	})
 }
 
@@ -282,6 +300,7 @@ func (c *Activation) served(n, held int, seen, at time.Time) {
 	case c.state == starting && n > 0:
 		c.started(held, seen, at)
 		c.become(warm)
+		c.up = c.published.Add(-c.phases.Detect) // calls may have come and gone since
 	case c.state == draining && n > 0 && n <= c.keep:
 		c.stay()
 	case c.state == unrouted && n > before: // those that came are not withdrawn
@@ -312,11 +331,15 @@ func (c *Activation) adopt() {
 func (c *Activation) lost() {
 	now := time.Now()
 	up := now.Sub(c.up)
+	_, last := c.subject.InUse()
 	c.asked = 0
 	c.become(cold)
 	switch {
-	case !c.hold.Empty():
+	case c.awaited():
 		c.start(now, Demand)
+		if last.After(c.up) { // it did serve
+			c.after(max(c.usual.quantile(.99), leastRefusal), c.replace)
+		}
 	case up < longPause: // or what crashes soon would be started without end
 		c.after(pauseAfter(c.brief), c.begin)
 		c.brief++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-gateway/weir/config"
@@ -14,29 +15,6 @@ import (
 // ErrStartTimeout is the verdict on a start that took longer than the
 // function's start_timeout.
 var ErrStartTimeout = errors.New("the instance was not ready in time")
-
-// An Observer is told what became of starts and stops, to count it. It is
-// called from the Activator's goroutine and must not block.
-type Observer interface {
-	ScalerAsked(scaler string, err error)
-	StartEnded(function string, p Phases, err error)
-	Stopped(function, reason string)
-	// Released: the first call that was held for a start left the line so long
-	// after the endpoint was published.
-	Released(function string, after time.Duration)
-	// Prewarmed: a start that Prewarm or Floor had caused was for somebody, or
-	// not; then its instances stood for so long in all, for nothing.
-	Prewarmed(function, trigger string, used bool, wasted time.Duration)
-}
-
-// Phases of one start, in the order of time.
-type Phases struct {
-	Trigger   time.Duration // from the first call in line to the request to the platform
-	Provision time.Duration // until the platform had taken note
-	Boot      time.Duration // until the first endpoint was seen to be ready
-	Detect    time.Duration // until it was published
-	Cause     string        // demand, min_scale, or what Prewarm was told
-}
 
 // An Activator has instances started while somebody waits for them and put
 // back when nobody calls. It keeps one small state machine for each function;
@@ -49,6 +27,8 @@ type Activator struct {
 	scalers map[string]Scaler
 	inbox   []func()
 	bell    chan struct{} // capacity one: the inbox is not empty
+
+	watching, maxWatching atomic.Int64 // those who watch, over all functions
 
 	functions map[string]*Activation // Run's
 	wishes    map[string]wish        // Run's

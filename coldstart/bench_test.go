@@ -87,3 +87,34 @@ func BenchmarkLine(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNeighbour: the release of a call of one function, with nobody and with
+// 10,000 calls in the line of another, from the same pool (C19).
+func BenchmarkNeighbour(b *testing.B) {
+	for _, n := range []int{0, 10_000} {
+		b.Run(map[int]string{0: "alone", 10_000: "beside-10000"}[n], func(b *testing.B) {
+			pool := NewPool(30_000)
+			theirs, ours := NewHold(100_000, pool, func() {}), NewHold(100, pool, func() {})
+			waiting := make([]Waiter, n)
+			for i := range waiting {
+				if err := theirs.Join(&waiting[i], newParker(), Claim{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			p, now := newParker(), time.Now()
+			var first, w Waiter
+			if err := ours.Join(&first, newParker(), Claim{Now: now}); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = ours.Join(&w, p, Claim{Now: now})
+				ours.Wake(2)
+				if !w.Turn() {
+					b.Fatal("not let look")
+				}
+				w.Leave()
+			}
+		})
+	}
+}

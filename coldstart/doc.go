@@ -34,4 +34,7 @@
 // a hundred calls a second at a function that does not start cause 8 requests
 // in the first minute, whichever way it fails. After a first crash the door is
 // still open: it may have been the instance's bad luck.
+//
+// Decision, 2026-11-26: where a line that is late lets the newest go first, every
+// ninth is still the oldest: one rule bounds what priorities and lateness do.
 package coldstart

@@ -13,6 +13,8 @@ import (
 var (
 	// ErrLineFull: as many calls as may wait for this function already do.
 	ErrLineFull = errors.New("the line is full")
+	// ErrDisplaced: the line was full, and a call of a higher priority came.
+	ErrDisplaced = fmt.Errorf("%w: a call of a higher priority took the place", ErrLineFull)
 	// ErrPoolFull: as many calls as may wait over all functions already do.
 	ErrPoolFull = fmt.Errorf("%w: too many calls are held over all functions", ErrLineFull)
 	// ErrBytesFull: the calls that wait take as much memory as they may.
@@ -32,6 +34,7 @@ var (
 type NoStart struct {
 	Reason error         // what the platform said
 	Retry  time.Duration // when a start will be tried again
+	Start  StartID       // the one that has failed
 }
 
 func (e *NoStart) Error() string { return ErrNoStart.Error() + ": " + e.Reason.Error() }
@@ -52,8 +55,10 @@ type Parker interface {
 
 // A Hold is the line in front of one function: calls stand in it until there is
 // a slot for them. Those of a higher priority are let go first, those of the
-// same in the order in which they came; but the one that has waited longest is
-// overtaken mostOvertaken times at most.
+// same in the order in which they came, or, where that is set (SetLIFO) and the
+// line is late, in the reverse order. But the one that has waited longest is
+// overtaken mostOvertaken times at most, whoever comes. When the line is full, a
+// call of a higher priority takes the place of the last of the lowest.
 //
 // Three orders carry its correctness. A waiter joins, then looks (so a slot
 // that came free before it joined is seen by itself, and one that comes free
@@ -73,6 +78,7 @@ type Hold struct {
 
 	mu        sync.Mutex // guards all below
 	limit     int
+	lifo      bool                // the newest first while the line is late
 	bytes     int                 // memory of those in line
 	lists     [numPriorities]list // by priority, the highest first
 	joined    uint64              // counts those who did
@@ -101,11 +107,23 @@ func (h *Hold) SetLimit(n int) {
 	h.mu.Unlock()
 }
 
+// SetLIFO says whether the newest of a priority go first while its line is late:
+// while the one of them that has waited longest has used up more than half of
+// the time that it may wait. In order, all would be served when they are about
+// to give up, or just after.
+func (h *Hold) SetLIFO(on bool) {
+	h.mu.Lock()
+	h.lifo = on
+	h.mu.Unlock()
+}
+
 // A Claim is what a call has to say for itself when it joins a line.
 type Claim struct {
 	Now      time.Time
+	Until    time.Time // how long it may wait
 	Priority Priority
 	Bytes    int // of memory that the call takes while it is held
+	Limit    int // how many may be in line for this call to join; 0: as many as the Hold says
 	// Again is set if the call had left the line for an endpoint that did not
 	// take it. It gets its old place, and is not turned away for lack of room:
 	// it was in.
@@ -117,11 +135,15 @@ type Claim struct {
 // After a Join without error the caller owes a Leave.
 func (h *Hold) Join(w *Waiter, p Parker, claim Claim) error {
 	h.mu.Lock()
-	if err := h.admitLocked(&claim); err != nil {
+	displaced, err := h.admitLocked(&claim)
+	if err != nil {
 		h.mu.Unlock()
 		return err
 	}
-	number := w.number
+	number, half := w.number, w.half
+	if !claim.Again || number == 0 {
+		half = claim.Now.Add(claim.Until.Sub(claim.Now) / 2)
+	}
 	switch head := h.lists[claim.Priority.class()].head; {
 	case claim.Again && number != 0:
 	case claim.Again && head != nil: // it never stood in line: nobody was there when it came
@@ -131,10 +153,13 @@ func (h *Hold) Join(w *Waiter, p Parker, claim Claim) error {
 		number = 1<<32 + h.joined
 	}
 	first := h.size.Load() == 0
-	*w = Waiter{hold: h, parker: p, bytes: claim.Bytes, number: number, class: claim.Priority.class()}
+	*w = Waiter{hold: h, parker: p, bytes: claim.Bytes, number: number, half: half, class: claim.Priority.class()}
 	h.insertLocked(w)
 	// Who gets its place back looks at once, as if it had never left.
 	w.turn = first || claim.Again && h.firstLocked() == w
+	if displaced != nil && (displaced.turn || displaced.looked) { // as if it had left
+		h.firstLocked().wakeLocked()
+	}
 	n := h.size.Load()
 	h.mu.Unlock()
 	if n&(n-1) == 0 {
@@ -143,25 +168,36 @@ func (h *Hold) Join(w *Waiter, p Parker, claim Claim) error {
 	return nil
 }
 
-// admitLocked takes a place in the pool, or tells why nobody may join.
-func (h *Hold) admitLocked(claim *Claim) error {
+// admitLocked takes a place in the pool, or tells why nobody may join. If another
+// has to go for that, it is out of the line already.
+func (h *Hold) admitLocked(claim *Claim) (displaced *Waiter, err error) {
 	size := int(h.size.Load())
+	full := size >= h.limit || claim.Limit > 0 && size >= claim.Limit
+	if full && !claim.Again {
+		displaced = h.lastBelowLocked(claim.Priority.class())
+	}
 	switch {
 	case h.ended != nil:
-		return h.ended
+		return nil, h.ended
 	case h.closed != nil && claim.Now.Before(h.until):
-		return &NoStart{Reason: h.closed.Reason, Retry: h.until.Sub(claim.Now)}
+		return nil, &NoStart{Reason: h.closed.Reason, Retry: h.until.Sub(claim.Now), Start: h.closed.Start}
 	case claim.Again:
 		h.pool.force(claim.Bytes)
-	case size >= h.limit:
-		return ErrLineFull
+	case full && displaced == nil:
+		return nil, ErrLineFull
 	default:
 		if err := h.pool.take(size, h.bytes, claim.Bytes); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	h.closed = nil
-	return nil
+	if displaced != nil {
+		if at := h.cursorLocked(); at.oldest() == displaced {
+			h.overtaken = 0
+		}
+		h.tellLocked(displaced, ErrDisplaced)
+	}
+	return displaced, nil
 }
 
 // Leave takes w out of the line and, if it was let look, lets the next one.
@@ -237,8 +273,12 @@ func (h *Hold) endLocked(verdict error) {
 			h.overtaken = 0
 			return
 		}
-		w.verdict = verdict
-		w.wakeLocked()
-		h.removeLocked(w)
+		h.tellLocked(w, verdict)
 	}
+}
+
+func (h *Hold) tellLocked(w *Waiter, verdict error) {
+	w.verdict = verdict
+	w.parker.Wake() // not its turn: whether it had one says who looks instead
+	h.removeLocked(w)
 }

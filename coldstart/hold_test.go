@@ -117,6 +117,44 @@ func TestTurnsComeInOrder(t *testing.T) {
 	}
 }
 
+// In order, until half of the time of the one that has waited longest is over.
+func TestLineThatIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := line(10)
+		h.SetLIFO(true)
+		var waiters []*Waiter
+		for range 4 {
+			w := &Waiter{}
+			if err := h.Join(w, newParker(), Claim{Now: time.Now(), Until: time.Now().Add(10 * time.Second)}); err != nil {
+				t.Fatal(err)
+			}
+			waiters = append(waiters, w)
+			time.Sleep(time.Second)
+		}
+		goes := func(want int) {
+			t.Helper()
+			h.Wake(1)
+			for i, w := range waiters {
+				if w.Turn() != (i == want) {
+					t.Errorf("the first is %v old: who came as number %d is let look: %v", time.Since(waiters[0].half)+5*time.Second, i, i != want)
+				}
+			}
+		}
+		waiters[0].Turn() // it was let look when it joined
+		time.Sleep(time.Second)
+		goes(0) // after exactly half
+		time.Sleep(time.Nanosecond)
+		goes(3)
+		waiters[0].Leave() // and the next one has its half before it
+		waiters[1].Turn()
+		goes(1)
+		time.Sleep(2 * time.Second)
+		goes(3)
+		h.SetLIFO(false)
+		goes(1)
+	})
+}
+
 func TestVerdictEndsEveryWaitAndClosesTheDoor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := line(100)
@@ -205,5 +243,52 @@ func BenchmarkJoinWakeLeave(b *testing.B) {
 		_ = h.Join(&w, p, Claim{Now: now})
 		h.Wake(1)
 		w.Leave()
+	}
+}
+
+// A full line makes room for who is more urgent, at the cost of the last of the least
+// urgent; who had been in before is never turned away.
+func TestFullLineMakesRoomByPriority(t *testing.T) {
+	h := NewHold(3, NewPool(10), func() {})
+	join := func(p Priority, limit int) (*Waiter, error) {
+		w := &Waiter{}
+		return w, h.Join(w, newParker(), Claim{Priority: p, Limit: limit})
+	}
+	must := func(p Priority) *Waiter {
+		t.Helper()
+		w, err := join(p, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	low, normal, last := must(Low), must(Normal), must(Low)
+	if _, err := join(Low, 0); err != ErrLineFull {
+		t.Errorf("one no more urgent: %v", err)
+	}
+	if _, err := join(Normal, 2); err != nil {
+		t.Errorf("one that has less room, and is more urgent: %v", err)
+	}
+	if normal.Turn() {
+		t.Error("it is somebody's turn because another went who had not been let look")
+	}
+	if err := last.Wait(time.Now()); err != ErrDisplaced || !errors.Is(err, ErrLineFull) {
+		t.Errorf("the last of the low ones: %v", err)
+	}
+	if !must(High).Turn() {
+		t.Error("the turn of who was displaced is lost")
+	}
+	if err := low.Wait(time.Now()); err != ErrDisplaced {
+		t.Errorf("the first of the low ones: %v", err)
+	}
+	last.Leave()
+	low.Leave()
+	must(High)
+	if _, err := join(Normal, 0); err != ErrLineFull {
+		t.Errorf("nobody is less urgent: %v", err)
+	}
+	again := &Waiter{}
+	if err := h.Join(again, newParker(), Claim{Priority: High, Again: true}); err != nil || h.Len() != 4 || normal.over() != nil {
+		t.Errorf("one that had been in: %v, %d in line, %v", err, h.Len(), normal.over())
 	}
 }

@@ -22,6 +22,7 @@ type cast struct {
 	unlucky  int   // calls whose first endpoint refuses them
 	streams  int   // calls that keep their slot
 	limit    int   // of the line
+	late     bool  // the newest go first
 }
 
 // The steps of a call, as proxy.take, wait and giveBack have them.
@@ -72,6 +73,7 @@ type world struct {
 func (c cast) world() *world {
 	w := &world{slots: c.slots}
 	w.hold = NewHold(c.limit, NewPool(100), func() {})
+	w.hold.SetLIFO(c.late)
 	for i := range c.callers + c.quitters {
 		w.actors = append(w.actors, &actor{quits: i >= c.callers})
 	}
@@ -89,7 +91,7 @@ func (c cast) world() *world {
 		w.actors = append(w.actors, &actor{step: arrives, brings: n})
 		sum += n
 	}
-	w.strict = sum == 1 && c.streams == 0 && c.unlucky == 0
+	w.strict = sum == 1 && c.streams == 0 && c.unlucky == 0 && !c.late
 	return w
 }
 
@@ -312,6 +314,11 @@ func TestEveryInterleaving(t *testing.T) {
 		{slots: 1, callers: 2, unlucky: 1, limit: 1},
 		{slots: 2, callers: 1, unlucky: 2, limit: 10},
 		{arrive: []int{1}, unlucky: 1, high: 1, limit: 10},
+		{slots: 1, callers: 3, limit: 10, late: true},
+		{arrive: []int{5}, streams: 3, limit: 10, late: true},
+		{arrive: []int{1}, callers: 1, quitters: 1, limit: 10, late: true},
+		{slots: 1, callers: 1, high: 2, limit: 10, late: true},
+		{slots: 1, callers: 2, unlucky: 1, limit: 1, late: true},
 	} {
 		states, ends := c.explore(t)
 		t.Logf("%+v: %d states, %d ends", c, states, ends)

@@ -13,6 +13,8 @@ import (
 type model struct {
 	waits     []*Waiter
 	overtaken int
+	lifo      bool
+	late      map[*Waiter]bool // half of their time is over
 }
 
 // goes is who must be let go next.
@@ -26,14 +28,21 @@ func (m *model) goes() *Waiter {
 			best = w
 		}
 	}
+	if m.lifo && m.late[best] {
+		for _, w := range m.waits {
+			if w.class == best.class {
+				best = w
+			}
+		}
+	}
 	return best
 }
 
 func (m *model) leave(w *Waiter) {
-	switch {
-	case w == m.waits[0]:
+	switch oldest := m.waits[0]; {
+	case w == oldest:
 		m.overtaken = 0
-	case w.class < m.waits[0].class:
+	case w.class < oldest.class, w.class == oldest.class && m.lifo && m.late[oldest]:
 		m.overtaken++
 	}
 	for i := range m.waits {
@@ -44,12 +53,42 @@ func (m *model) leave(w *Waiter) {
 	}
 }
 
-func TestOrderOfPriorities(t *testing.T) {
+// displace takes out who makes room in a full line: of the least urgent, if they are
+// less urgent than p, the one that came last.
+func (m *model) displace(p Priority) *Waiter {
+	out := -1
+	for i, w := range m.waits {
+		if w.class > p.class() && (out < 0 || w.class >= m.waits[out].class) {
+			out = i
+		}
+	}
+	if out < 0 {
+		return nil
+	}
+	w := m.waits[out]
+	if out == 0 {
+		m.overtaken = 0
+	}
+	m.waits = append(m.waits[:out:out], m.waits[out+1:]...)
+	return w
+}
+
+// Whatever happens to a line, whoever is let look is the one that a simple model
+// says, once for each time, nobody is forgotten, and it has no more places than
+// it may.
+func TestOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := NewHold(1000, NewPool(10_000), func() {})
-		m := &model{}
+		const limit = 20
+		h := NewHold(limit, NewPool(10_000), func() {})
+		m := &model{late: map[*Waiter]bool{}}
+		now := time.Now()
 		passed := map[*Waiter]int{} // while it was the one that waited longest
+		gone := map[*Waiter]bool{}
 		let := func(w *Waiter) {
+			if gone[w] {
+				t.Fatal("served twice")
+			}
+			gone[w] = true
 			if oldest := m.waits[0]; w != oldest {
 				passed[oldest]++
 				if passed[oldest] > mostOvertaken {
@@ -61,23 +100,53 @@ func TestOrderOfPriorities(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"join": func(t *rapid.T) {
-				w := &Waiter{}
-				claim := Claim{Priority: Priority(rapid.IntRange(-1, 1).Draw(t, "priority"))}
-				if err := h.Join(w, newParker(), claim); err != nil {
-					t.Fatal(err)
+				for range rapid.IntRange(1, 5).Draw(t, "n") {
+					w := &Waiter{}
+					claim := Claim{Now: now, Until: now.Add(time.Hour), Priority: Priority(rapid.IntRange(-1, 1).Draw(t, "priority"))}
+					if rapid.Bool().Draw(t, "late") {
+						claim.Until = now.Add(-time.Hour)
+					}
+					var out *Waiter
+					if len(m.waits) == limit {
+						out = m.displace(claim.Priority)
+					}
+					err := h.Join(w, newParker(), claim)
+					if full := len(m.waits) == limit; full != (err == ErrLineFull) || !full && err != nil {
+						t.Fatalf("%d wait: %v", len(m.waits), err)
+					}
+					if out != nil {
+						if out.over() != ErrDisplaced {
+							t.Fatal("another one was displaced")
+						}
+						gone[out] = true
+						out.Leave()
+					}
+					if err == nil {
+						m.waits, m.late[w] = append(m.waits, w), claim.Until.Before(now)
+					}
 				}
-				m.waits = append(m.waits, w)
 			},
-			"go": func(t *rapid.T) {
-				if len(m.waits) == 0 {
-					t.Skip()
+			"change": func(t *rapid.T) {
+				m.lifo = !m.lifo
+				h.SetLIFO(m.lifo)
+			},
+			"go": func(t *rapid.T) { // one after the other
+				for range rapid.IntRange(0, len(m.waits)).Draw(t, "n") {
+					want := m.goes()
+					h.Wake(1)
+					if !want.Turn() {
+						t.Fatal("another one was let look")
+					}
+					let(want)
 				}
-				want := m.goes()
-				h.Wake(1)
-				if !want.Turn() {
-					t.Fatal("another one was let look")
+			},
+			"all": func(t *rapid.T) { // look at once
+				h.Wake(len(m.waits))
+				for _, w := range m.waits {
+					if !w.Turn() {
+						t.Fatal("one was not let look")
+					}
 				}
-				let(want)
 			},
 			"refused": func(t *rapid.T) { // leaves, and comes back to its place
 				if len(m.waits) == 0 {

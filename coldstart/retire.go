@@ -60,6 +60,7 @@ func (c *Activation) due(last time.Time) time.Time {
 // unroute is the first of two steps back: no call can get onto an instance any
 // more, but all are still there. n are to stay.
 func (c *Activation) unroute(n int) {
+	c.phases.ID = StartID{} // who comes now waits for no start
 	c.become(unrouted)
 	c.keep = n
 	c.after(c.fn.ColdStart.Grace, c.recheck)
@@ -102,6 +103,23 @@ func (c *Activation) retire() {
 	c.after(retireEvery, c.retire)
 }
 
+// leastRefusal is how long an instance that has served may refuse connections, or
+// as long as a start takes: it may be opening its socket anew.
+const leastRefusal = time.Second
+
+// replace stops instances that have served, are there and listen no more, so that
+// others are started. Nothing else would: to the platform they are well.
+func (c *Activation) replace() {
+	switch {
+	case c.state != starting || c.asked == 0 || c.subject.Refusing() < c.asked: // or one is on its way
+	case !c.withdraw(): // what began before goes on
+		c.after(retireEvery, c.replace)
+	default:
+		c.activator.log.Warn("replacing what listens no more", "function", c.fn.Name, "instances", c.asked, "held", c.hold.Len())
+		c.drain(0, "refused")
+	}
+}
+
 // withdraw lets no further call onto the instances, if none is on one now: no
 // call of this function's, and none of those who had its name before.
 func (c *Activation) withdraw() bool {
@@ -121,6 +139,7 @@ func (c *Activation) drain(n int, reason string) {
 		c.prewarmed(c.unused, false, time.Since(c.up)*time.Duration(max(c.asked, c.serving)-n))
 		c.unused = ""
 	}
+	c.phases.ID = StartID{}
 	c.become(draining)
 	c.keep = n
 	c.stop(n, reason)
@@ -155,9 +174,11 @@ func (c *Activation) stop(n int, reason string) {
 
 // drained ends the draining that nobody interrupted.
 func (c *Activation) drained(n int, err error) {
-	switch {
-	case err != nil:
+	if err != nil {
 		c.subject.Restore()
+	}
+	switch {
+	case err != nil && (c.serving > 0 || c.left || !c.awaited()):
 		c.become(warm)
 		c.timers++ // and try again, at the next idle moment
 		c.after(firstPause, c.rest)
@@ -185,12 +206,14 @@ func (c *Activation) stay() {
 
 // crossed hears the end of a request to stop that something else has overtaken.
 func (c *Activation) crossed(err error) {
+	if err != nil && c.state == starting {
+		c.subject.Restore()
+	}
 	switch {
 	case c.state == cold:
 		c.lookForOthers()
 	case c.state != starting:
 	case err != nil && c.serving > 0: // it serves on
-		c.subject.Restore()
 		now := time.Now()
 		c.served(c.serving, c.hold.Len(), now, now)
 	case c.asked == 0: // its turn has not come

@@ -15,20 +15,20 @@ func (c *Activation) start(at time.Time, trigger string) {
 	}
 	c.starts++
 	c.trigger, c.wanted, c.begun = trigger, at, false
-	c.phases = Phases{Cause: trigger}
+	c.phases = Phases{ID: newStartID(), Began: at, Cause: trigger}
 	c.published, c.released = time.Time{}, time.Time{}
 	c.booting, c.asked, c.noMore = 0, 0, time.Time{}
 	c.retries = startTries
 	if c.door.failures > 0 { // it has had its tries
 		c.retries = 1
 	}
+	c.releasing.Store(true) // before anybody sees that it starts
 	c.become(starting)
 	c.rank = demanded
 	if trigger != Demand {
 		c.rank = ahead
 	}
-	c.releasing.Store(true)
-	c.activator.log.Info("starting", "function", c.fn.Name, "trigger", trigger, "held", c.hold.Len())
+	c.activator.log.Info("starting", "function", c.fn.Name, "trigger", trigger, "held", c.hold.Len(), "usual_ms", c.usual.quantile(.5).Milliseconds())
 	c.grow()
 }
 
@@ -52,6 +52,7 @@ func (c *Activation) started(held int, seen, at time.Time) {
 	}
 	p.Detect = max(at.Sub(seen), 0)
 	p.Boot = max(c.took-p.Trigger-p.Provision-p.Detect, 0)
+	p.Held, p.Instances, p.Place = held, c.asked, c.subject.Place()
 	c.unused = ""
 	switch {
 	case c.trigger == Demand || c.trigger == MinScale:
@@ -71,7 +72,8 @@ func (c *Activation) started(held int, seen, at time.Time) {
 // on it, once both are known. They come in any order.
 func (c *Activation) tellRelease() {
 	if w := c.activator.watch; w != nil && !c.published.IsZero() && !c.released.IsZero() {
-		w.Released(c.fn.Name, max(c.released.Sub(c.published), 0))
+		c.phases.Release = max(c.released.Sub(c.published), 0)
+		w.Released(c.fn.Name, c.phases)
 	}
 }
 
@@ -85,11 +87,13 @@ func (c *Activation) startFailed(k class, err error) {
 	pause := c.door.failed(k, now)
 	c.activator.log.Warn("start failed", "function", c.fn.Name, "error", err.Error(), "class", k.String(),
 		"took_ms", now.Sub(c.wanted).Milliseconds(), "retry_ms", pause.Milliseconds(), "held", c.hold.Len())
+	c.phases.failed(k, c.begun, now)
+	c.phases.Held, c.phases.Instances = c.hold.Len(), c.asked
 	if w := c.activator.watch; w != nil {
 		w.StartEnded(c.fn.Name, c.phases, err)
 	}
 	c.become(cold)
-	c.hold.Fail(&NoStart{Reason: err, Retry: pause}, now)
+	c.hold.Fail(&NoStart{Reason: err, Retry: pause, Start: c.phases.ID}, now)
 	if c.booting > 0 && c.withdraw() {
 		c.stale = false
 		c.stop(0, "start_failed")
@@ -102,7 +106,7 @@ func (c *Activation) startFailed(k class, err error) {
 // first, as long as anybody wants it.
 func (c *Activation) retry(err error) bool {
 	c.retries--
-	if c.retries <= 0 || classOf(err) != transient || c.rank == demanded && c.hold.Empty() {
+	if c.retries <= 0 || classOf(err) != transient || c.rank == demanded && !c.awaited() {
 		return false
 	}
 	c.door.failures++

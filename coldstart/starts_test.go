@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -101,7 +102,7 @@ func TestInstancesCountNotFunctions(t *testing.T) {
 		synctest.Wait()
 		c.stages[1].callers(t, 1)
 		c.want(t, "queued", 1)
-		if n := c.up[len(c.up)-1]; n != 4 {
+		if n := slices.Max(c.up); n != 4 { // those in between may be heard after it
 			t.Errorf("asked for %d, want as many as may start", n)
 		}
 		c.stages[0].act.Serving(1, 1, time.Now())

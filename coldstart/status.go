@@ -9,9 +9,11 @@ type Status struct {
 	Since time.Time // when it came into that state
 
 	ETA      time.Duration // how long a start usually takes: the median of the last 20; 0 when none is known
+	Service  time.Duration // how long the first call then takes: in the same way
 	Patience time.Duration // how long it makes sense to be held for one
 	Took     time.Duration // by the last one that went well
 
+	Start    StartID   // the one under way, or that has raised what is up; zero if none has
 	Trigger  string    // of the last start: demand, min_scale, schedule, ...
 	Failures int       // requests and starts that failed in a row
 	Opens    time.Time // no start before this moment
@@ -43,9 +45,10 @@ func (c *Activation) Status() Status { return *c.status.Load() }
 func (c *Activation) publish() {
 	c.status.Store(&Status{
 		State: c.state.String(), Phase: c.phase(), Since: c.since,
-		ETA: c.usual.quantile(.5), Patience: c.usual.patience(), Took: c.took,
-		Trigger: c.trigger, Failures: c.door.failures, Opens: c.door.opens,
+		ETA: c.usual.quantile(.5), Service: c.service.quantile(.5), Patience: c.usual.patience(), Took: c.took,
+		Start: c.phases.ID, Trigger: c.trigger, Failures: c.door.failures, Opens: c.door.opens,
 	})
+	c.WakeAudience()
 }
 
 func (c *Activation) phase() string {

@@ -17,8 +17,8 @@ const (
 func (p Priority) class() int8 { return int8(min(max(p, High), Low) - High) }
 
 // mostOvertaken is how often the call that has waited longest is passed over
-// for later ones of a higher priority: a low one gets a ninth of what comes
-// free, however many of the others there are.
+// for later ones: a low one, or the oldest of a line that is late, gets a ninth
+// of what comes free, however many of the others there are.
 const mostOvertaken = 8
 
 // A Waiter is one call's place in a line. The zero value is ready for Join; it
@@ -27,7 +27,8 @@ type Waiter struct {
 	hold       *Hold
 	parker     Parker
 	prev, next *Waiter
-	number     uint64 // in the order of joining, from 1
+	number     uint64    // in the order of joining, from 1
+	half       time.Time // when half of the time that it may wait is over
 	bytes      int
 	class      int8
 	turn       bool  // may look; guarded by hold.mu
@@ -45,8 +46,11 @@ func (w *Waiter) Turn() bool {
 	return turn
 }
 
-// First tells whether w is the one that goes next.
+// First tells whether w is in line and the one that goes next.
 func (w *Waiter) First() bool {
+	if w.hold == nil {
+		return false
+	}
 	w.hold.mu.Lock()
 	defer w.hold.mu.Unlock()
 	return w.verdict == nil && w.hold.firstLocked() == w
@@ -128,24 +132,33 @@ func (h *Hold) removeLocked(w *Waiter) {
 // A cursor goes through a line in the order in which it will be let go, as far
 // as nobody joins.
 type cursor struct {
-	heads     [numPriorities]*Waiter
-	overtaken int
+	heads, tails [numPriorities]*Waiter // of what is left of each list; nil if nothing is
+	overtaken    int
+	now          time.Time // for a line that may be late; else zero
 }
 
 func (h *Hold) cursorLocked() cursor {
 	c := cursor{overtaken: h.overtaken}
 	for i := range h.lists {
-		c.heads[i] = h.lists[i].head
+		c.heads[i], c.tails[i] = h.lists[i].head, h.lists[i].tail
+	}
+	if h.lifo {
+		c.now = time.Now()
 	}
 	return c
 }
 
 // next returns the one that goes next; nil at the end.
 func (c *cursor) next() *Waiter {
-	first, oldest := c.heads[0], c.oldest()
-	for _, w := range c.heads[1:] {
-		if first == nil {
-			first = w
+	oldest := c.oldest()
+	if oldest == nil {
+		return nil
+	}
+	var first *Waiter
+	for i := 0; first == nil; i++ {
+		first = c.heads[i]
+		if first != nil && c.late(first) {
+			first = c.tails[i]
 		}
 	}
 	switch {
@@ -156,8 +169,13 @@ func (c *cursor) next() *Waiter {
 	default:
 		c.overtaken++
 	}
-	if first != nil {
-		c.heads[first.class] = first.next
+	switch head, tail := &c.heads[first.class], &c.tails[first.class]; {
+	case *head == *tail:
+		*head, *tail = nil, nil
+	case first == *head:
+		*head = first.next
+	default:
+		*tail = first.prev
 	}
 	return first
 }
@@ -172,6 +190,20 @@ func (c *cursor) oldest() (oldest *Waiter) {
 	return oldest
 }
 
+// late tells whether the newest go before head, the oldest of its priority.
+func (c *cursor) late(head *Waiter) bool { return !c.now.IsZero() && c.now.After(head.half) }
+
+// lastBelowLocked is the one that has waited least of those of the lowest priority
+// under class; nil if there is none.
+func (h *Hold) lastBelowLocked(class int8) *Waiter {
+	for at := numPriorities - 1; at > int(class); at-- {
+		if last := h.lists[at].tail; last != nil {
+			return last
+		}
+	}
+	return nil
+}
+
 func (h *Hold) firstLocked() *Waiter {
 	at := h.cursorLocked()
 	return at.next()
@@ -184,7 +216,7 @@ func (h *Hold) countOvertakenLocked(w *Waiter) {
 	switch oldest := at.oldest(); {
 	case w == oldest:
 		h.overtaken = 0
-	case w.class < oldest.class:
+	case w.class < oldest.class, w.class == oldest.class && at.late(oldest):
 		h.overtaken++
 	}
 }

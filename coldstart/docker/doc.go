@@ -20,8 +20,9 @@
 //
 //   - Instances are reached at their own address. A published port is answered
 //     by the engine's proxy before the function listens, so that connecting to
-//     it proves nothing: with publish, an instance is only believed when a
-//     connection has stayed open for 20 ms.
+//     it proves nothing: with publish, an instance is believed when the
+//     container accepts a connection at its own address, or, where that cannot
+//     be reached from here, when one to the port has stayed open for 50 ms.
 //   - Containers stay when weir ends: a restart of weir is no cold start. Who
 //     wants them gone removes what has the label weir.gateway.
 package docker

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -107,6 +108,9 @@ func (p *Platform) locate(ctx context.Context, in *instance) error {
 		p.remove(in, false)
 		return coldstart.Terminal(fmt.Errorf("the container has no address on network %q: publish its port", in.docker.Network))
 	}
+	p.mu.Lock()
+	in.own = ownAddressOf(in.docker, seen.Container.NetworkSettings)
+	p.mu.Unlock()
 	p.serve(in, addr)
 	return nil
 }
@@ -118,7 +122,8 @@ func (p *Platform) serve(in *instance, addr string) {
 		in.state, in.addr = running, addr
 	}
 	if in.published && !in.proven && in.state == running {
-		p.besideLocked(func() { p.prove(in, addr) })
+		own := in.own
+		p.besideLocked(func() { p.prove(in, addr, own) })
 	}
 	p.mu.Unlock()
 	p.show(in.f)
@@ -138,6 +143,16 @@ func addressOf(d *config.Docker, s *container.NetworkSettings) string {
 		}
 		return ""
 	}
+	return ownAddressOf(d, s)
+}
+
+// ownAddressOf is where a container listens in its own network; empty if it has
+// none.
+func ownAddressOf(d *config.Docker, s *container.NetworkSettings) string {
+	if d == nil || s == nil {
+		return ""
+	}
+	port := strconv.Itoa(d.Port)
 	for name, n := range s.Networks {
 		if n == nil || d.Network != "" && d.Network != name {
 			continue
@@ -164,6 +179,7 @@ func (p *Platform) resume(in *instance) error {
 	}
 	p.mu.Lock()
 	addr := in.addr
+	in.acted = time.Now()
 	p.mu.Unlock()
 	p.serve(in, addr)
 	p.log.Info("instance resumed", "function", in.f.name, "instance", in.name)
@@ -183,7 +199,7 @@ func (p *Platform) pause(in *instance) {
 		p.log.Warn("cannot pause", "function", in.f.name, "instance", in.name, "error", err.Error())
 		p.removeLocked(in)
 	default:
-		in.state = paused
+		in.state, in.acted = paused, time.Now()
 		p.log.Info("instance paused", "function", in.f.name, "instance", in.name)
 	}
 }

@@ -129,6 +129,9 @@ func published(t *testing.T, e *engine) {
 	if ep.Unproven || !strings.HasPrefix(ep.Addr, "127.0.0.1:") {
 		t.Errorf("endpoint %+v", ep)
 	}
+	if name := e.docker(t, "info", "--format", "{{.Name}}"); name == "" || ep.Node != name {
+		t.Errorf("on node %q, want the engine's name %q", ep.Node, name)
+	}
 	var ns int64
 	fmt.Sscan(scalertest.Get(t, ep.Addr, "/since"), &ns)
 	since := time.Unix(0, ns)

@@ -5,11 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weir-gateway/weir/config"
 )
@@ -49,9 +52,11 @@ type instance struct {
 	state  state
 	id     string // the container's; empty before it is created
 	addr   string // empty before it is known
+	own    string // where it listens in its own network; empty if it has none
 	since  time.Time
-	proven bool // published only: a connection has stayed open
-	oom    bool // it has run out of its memory
+	acted  time.Time // when weir last paused or resumed it
+	proven bool      // published only: a connection has stayed open
+	oom    bool      // it has run out of its memory
 	logs   *logs
 }
 
@@ -128,13 +133,27 @@ func (p *Platform) ended(in *instance, how string) {
 	}
 }
 
-// prove waits until a published port leads to somebody. The engine's proxy
-// takes connections before the function does, and closes them at once.
-func (p *Platform) prove(in *instance, addr string) {
-	const held = 20 * time.Millisecond
+// How a published port is found to lead to somebody: the engine's proxy takes
+// connections before the function does, and closes them at once.
+const (
+	// How long a connection to the port stays open if there is somebody: a guess,
+	// for engines whose networks cannot be reached from here. 20 ms were not
+	// enough for the proxy to notice on a busy machine (2026-11-25).
+	heldOpen = 50 * time.Millisecond
+	// For so long, a refusal at the container's own address is believed.
+	ownBelieved = 10 * time.Second
+)
+
+// prove waits until a published port leads to somebody: until the container
+// accepts a connection at its own address, where the engine runs here and its
+// networks can be reached, and else until one to the port stays open.
+func (p *Platform) prove(in *instance, addr, own string) {
+	if !strings.HasPrefix(p.engine.DaemonHost(), "unix:") {
+		own = "" // it may be somebody else's here
+	}
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	for {
+	for began := time.Now(); ; {
 		select {
 		case <-p.ctx.Done():
 			return
@@ -142,18 +161,42 @@ func (p *Platform) prove(in *instance, addr string) {
 			return
 		case <-pause.C:
 		}
-		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-			conn.SetReadDeadline(time.Now().Add(held))
-			_, err := conn.Read(make([]byte, 1))
-			conn.Close()
-			if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
-				p.mu.Lock()
-				in.proven = true
-				p.mu.Unlock()
-				p.show(in.f)
-				return
-			}
+		listens, err := false, error(nil)
+		if own != "" {
+			listens, err = p.accepts(own)
+		}
+		if own == "" || err != nil && (!errors.Is(err, unix.ECONNREFUSED) || time.Since(began) > ownBelieved) {
+			own = ""
+			listens = p.staysOpen(addr)
+		}
+		if listens {
+			p.mu.Lock()
+			in.proven = true
+			p.mu.Unlock()
+			p.show(in.f)
+			return
 		}
 		pause.Reset(5 * time.Millisecond)
 	}
+}
+
+func (p *Platform) accepts(addr string) (bool, error) {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(p.ctx, "tcp", addr)
+	if err != nil {
+		return false, err
+	}
+	_ = conn.Close()
+	return true, nil
+}
+
+func (p *Platform) staysOpen(addr string) bool {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(p.ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetReadDeadline(time.Now().Add(heldOpen))
+	_, err = conn.Read(make([]byte, 1))
+	var slow net.Error
+	return errors.As(err, &slow) && slow.Timeout()
 }

@@ -41,9 +41,10 @@ type Platform struct {
 	mu        sync.Mutex     // guards what follows, and what functions and instances say it guards
 	work      sync.WaitGroup // what goes on beside Run; grows only until over
 	over      bool
-	reached   bool  // the engine's events are heard
-	synced    bool  // they were at least once
-	away      error // or why not
+	reached   bool   // the engine's events are heard
+	synced    bool   // they were at least once
+	away      error  // or why not
+	node      string // the engine's name; empty before it has said it
 	functions map[string]*function
 	failed    func(function string, started time.Time, err error)
 }
@@ -297,7 +298,7 @@ func (p *Platform) show(f *function) {
 	set := []discovery.Endpoint{}
 	for _, in := range f.instances {
 		if in.state == running && in.addr != "" && (in.proven || !in.published) {
-			set = append(set, discovery.Endpoint{ID: in.name, Addr: in.addr, Weight: 1, Slots: slots, Unproven: !in.proven})
+			set = append(set, discovery.Endpoint{ID: in.name, Addr: in.addr, Node: p.node, Weight: 1, Slots: slots, Unproven: !in.proven})
 		}
 	}
 	p.mu.Unlock()

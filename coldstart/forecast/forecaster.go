@@ -60,6 +60,7 @@ type Forecaster struct {
 	ahead map[string]outlook // of functions that something is expected of
 
 	// Run's own.
+	cfg      *config.Config // that was taken over last; nil at first
 	subjects map[string]*subject
 	chains   *Chains
 	most     int // instances that may be up on a prediction
@@ -140,6 +141,14 @@ func (f *Forecaster) Configure(cfg *config.Config) { f.post(func() { f.configure
 
 func (f *Forecaster) configure(cfg *config.Config) {
 	f.most = cfg.ColdStart.MaxPrewarmed
+	changed, few := cfg.ChangedSince(f.cfg)
+	if f.cfg = cfg; few {
+		for _, name := range changed {
+			f.settle(f.subjects[name], cfg.Functions[name])
+		}
+		f.turnWindows()
+		return
+	}
 	was := f.subjects
 	f.subjects = make(map[string]*subject, len(cfg.Functions))
 	for name, fn := range cfg.Functions {

@@ -86,11 +86,7 @@ func create(boot time.Duration, cfg *config.Config) *world {
 func (w *world) call(name string, takes time.Duration) (cold bool) {
 	a := w.actors[name]
 	now := time.Now()
-	gap, err := a.gate.Enter(now)
-	if err != nil {
-		panic(err)
-	}
-	if gap > a.fn.ColdStart.VisitGap() {
+	if gap := a.gate.Enter(now); gap > a.fn.ColdStart.VisitGap() {
 		w.forecast.Visited(forecast.Visit{Function: name, At: now, Gap: gap})
 	}
 	a.mu.Lock()
@@ -209,13 +205,15 @@ func (a *actor) Restore() {
 	a.withdrawn = false
 }
 
-func (a *actor) Addresses() []string { return nil }
+func (a *actor) Addresses() []string    { return nil }
+func (a *actor) Refusing() int          { return 0 }
+func (a *actor) Place() coldstart.Place { return coldstart.Place{} }
 
 // The observer.
 
-func (w *world) ScalerAsked(string, error)      {}
-func (w *world) Stopped(string, string)         {}
-func (w *world) Released(string, time.Duration) {}
+func (w *world) ScalerAsked(string, error)         {}
+func (w *world) Stopped(string, string)            {}
+func (w *world) Released(string, coldstart.Phases) {}
 
 func (w *world) StartEnded(_ string, p coldstart.Phases, err error) {
 	w.mu.Lock()

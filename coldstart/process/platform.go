@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -27,6 +28,7 @@ var ErrEnded = errors.New("the process platform has ended")
 // A Platform raises instances as local processes and knows their addresses.
 type Platform struct {
 	log     *slog.Logger
+	node    string        // the machine that it runs on
 	running chan struct{} // closed when Run begins
 	forker  chan func()   // what must happen on the forking thread
 	limiter limiter
@@ -54,11 +56,12 @@ type function struct {
 	version   uint64 // of the set of endpoints
 }
 
-// New makes a Platform. Nothing happens before Run. The program's main has to
-// begin with Trampoline.
+// New makes a Platform. Nothing happens before Run.
 func New(log *slog.Logger) *Platform {
+	node, _ := os.Hostname() // for people: without it nothing is worse
 	p := &Platform{
 		log:       log,
+		node:      node,
 		running:   make(chan struct{}),
 		forker:    make(chan func()),
 		functions: make(map[string]*function),
@@ -142,8 +145,6 @@ func (p *Platform) ScaleUp(ctx context.Context, fn config.Function, n int) error
 		return coldstart.Terminal(fmt.Errorf("function %q has no process", fn.Name))
 	case fn.ColdStart.MaxScale < 1:
 		return coldstart.Terminal(fmt.Errorf("function %q: max_scale is %d", fn.Name, fn.ColdStart.MaxScale))
-	case marked(): // or weir would start weir without end
-		return coldstart.Terminal(fmt.Errorf("function %q: main does not begin with process.Trampoline()", fn.Name))
 	}
 	select {
 	case <-p.running:

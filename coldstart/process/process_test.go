@@ -27,7 +27,8 @@ func TestSocketIsHandedOver(t *testing.T) {
 	s.up(fn, 1)
 	ep := v.until(1).set[0]
 	in := s.Instances("hello")[0]
-	want := discovery.Endpoint{ID: in.ID, Addr: in.Addr, Weight: 1, Slots: 7}
+	node, _ := os.Hostname()
+	want := discovery.Endpoint{ID: in.ID, Addr: in.Addr, Node: node, Weight: 1, Slots: 7}
 	if ep != want {
 		t.Errorf("endpoint %+v, want %+v", ep, want)
 	}
@@ -188,7 +189,7 @@ func TestWhatCannotBeRun(t *testing.T) {
 
 func TestHandover(t *testing.T) {
 	for answer, want := range map[string]string{
-		"":   "main does not begin with process.Trampoline()",
+		"":   "it was stopped on the way",
 		"+":  "",
 		"+2": "exec /bin/x: no such file or directory",
 	} {

@@ -6,8 +6,6 @@ import (
 	"math"
 	"net"
 	"os"
-	"runtime"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -83,7 +81,7 @@ func (c *child) awaitAccept(started time.Time, asked, exited <-chan struct{}) bo
 			return true
 		}
 		wait := pollEvery(time.Since(started))
-		if wait > pollMost {
+		if wait > pollSoon {
 			select {
 			case <-asked:
 				return false
@@ -144,27 +142,6 @@ func (b *birth) fork() (pid int, err error) {
 	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	into(attr, b.cgroup)
 	return syscall.ForkExec(b.path, b.argv, &syscall.ProcAttr{Dir: b.dir, Env: b.env, Files: files, Sys: attr})
-}
-
-// become replaces this process, which the trampoline runs in, by the program.
-func become(parent, path string, argv []string) error {
-	unix.CloseOnExec(handoverFD)
-	// The parent-death signal belongs to a thread, and it is the one that calls
-	// exec which survives it. This need not be the one that weir forked.
-	runtime.LockOSThread()
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
-		return err
-	}
-	if strconv.Itoa(os.Getppid()) != parent {
-		return errors.New("weir has ended")
-	}
-	if err := os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid())); err != nil {
-		return err
-	}
-	if _, err := unix.Write(handoverFD, []byte(arrived)); err != nil {
-		return err
-	}
-	return syscall.Exec(path, argv, os.Environ())
 }
 
 // awaitExit returns when a process has ended, and leaves it a zombie: until it

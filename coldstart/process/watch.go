@@ -18,9 +18,7 @@ type watch struct {
 // and when several changes come at once, only the newest set.
 func (p *Platform) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
 	if fn.Process == nil {
-		report(nil)
-		<-ctx.Done()
-		return nil
+		return discovery.Nothing(ctx, report)
 	}
 	if fn.Process.Limits != (config.InstanceLimits{}) {
 		if err := p.limiter.ready(); err != nil { // said now, and not to the first caller
@@ -69,6 +67,7 @@ func (p *Platform) set(f *function, slots int) ([]discovery.Endpoint, uint64) {
 			set = append(set, discovery.Endpoint{
 				ID:       in.id,
 				Addr:     in.addr,
+				Node:     p.node,
 				Weight:   1,
 				Slots:    slots,
 				Unproven: in.state == Running,

@@ -178,3 +178,22 @@ func TestEventsAreTold(t *testing.T) {
 		}
 	}
 }
+
+// An instance that boots is looked at soon enough for nobody to feel it, and no
+// more often than that.
+func TestPollEvery(t *testing.T) {
+	for elapsed, want := range map[time.Duration]time.Duration{
+		0:                      250 * time.Microsecond,
+		50 * time.Millisecond:  250 * time.Microsecond,
+		100 * time.Millisecond: 500 * time.Microsecond,
+		400 * time.Millisecond: time.Millisecond,
+		time.Second:            2 * time.Millisecond,
+		10 * time.Second:       4 * time.Millisecond,
+		15 * time.Second:       30 * time.Millisecond,
+		time.Hour:              100 * time.Millisecond,
+	} {
+		if got := pollEvery(elapsed); got != want {
+			t.Errorf("after %v every %v, want %v", elapsed, got, want)
+		}
+	}
+}

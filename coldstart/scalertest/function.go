@@ -44,6 +44,7 @@ func Play() {
 	mux.HandleFunc("/since", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, since.UnixNano()) })
 	mux.HandleFunc("/args", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Join(os.Args, " ")) })
 	mux.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Join(os.Environ(), "\n")) })
+	mux.HandleFunc("/head", func(w http.ResponseWriter, r *http.Request) { _ = r.Header.Write(w) })
 	mux.HandleFunc("/eat", eat)
 	mux.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) {
 		fmt.Fprintln(os.Stderr, "panic: out of luck")

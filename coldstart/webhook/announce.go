@@ -30,9 +30,12 @@ func (r *Refusal) Refusal() (status int, problem string) { return r.Status, r.Sl
 const knockPatience = time.Second
 
 // Announce takes what an instance ("ready"), or the platform ("gone"), posts
-// about a function, with the token it was given. A ready instance is connected
-// to first: what says so and is not costs no call anything. It returns when the
-// news is out. The error is a *Refusal.
+// about a function, with the token it was given. A ready instance is known at
+// once, unproven, so that whoever keeps the table connects to it for the first
+// call while it is connected to here for the answer: one after the other cost a
+// held call 0.6 of 2 ms (C14, 2026-11-25). What says so and is not leaves again,
+// and costs no call anything. It returns when the news is out. The error is a
+// *Refusal.
 func (p *Platform) Announce(ctx context.Context, function, kind, token string, body []byte) error {
 	secret, err := p.secret()
 	if err != nil || secret == nil || !hmac.Equal([]byte(token), []byte(tokenOf(secret, function))) {
@@ -54,42 +57,67 @@ func (p *Platform) Announce(ctx context.Context, function, kind, token string, b
 	if t.ID == "" {
 		t.ID = addr
 	}
+	in := instance{id: t.ID, addr: addr, place: t.place()}
+	again, err := p.ready(function, in)
+	if err != nil {
+		return err
+	}
 	conn, err := (&net.Dialer{Timeout: knockPatience}).DialContext(ctx, "tcp", addr)
 	if err != nil {
+		if !again {
+			p.update(function, in, func(known []instance, i int) []instance { return slices.Delete(known, i, i+1) })
+		}
 		p.log.Warn("an instance says it is ready and is not", "function", function, "instance", t.ID, "error", err.Error())
 		return &Refusal{http.StatusConflict, "not_ready", "Nobody listens there: " + err.Error() + "."}
 	}
-	conn.Close()
-	return p.ready(function, t.ID, addr)
+	_ = conn.Close()
+	p.update(function, in, func(known []instance, i int) []instance { known[i].proven = true; return known })
+	p.log.Info("instance ready", "function", function, "instance", in.id, "address", in.addr)
+	return nil
 }
 
-// ready notes an instance that listens. One that has moved replaces itself; an
-// address that is another's stays that one's.
-func (p *Platform) ready(function, id, addr string) error {
+// ready notes an instance that says it listens, and tells whether it was known.
+// One that has moved replaces itself; an address that is another's stays that
+// one's.
+func (p *Platform) ready(function string, in instance) (known bool, err error) {
 	f := p.function(function)
 	now := time.Now()
 	p.mu.Lock()
-	if i := slices.IndexFunc(f.known, func(in instance) bool { return in.addr == addr && in.id != id }); i >= 0 {
+	if i := slices.IndexFunc(f.known, func(o instance) bool { return o.addr == in.addr && o.id != in.id }); i >= 0 {
 		other := f.known[i].id
 		p.mu.Unlock()
-		return &Refusal{http.StatusConflict, "taken", fmt.Sprintf("The address is the one of instance %s.", other)}
+		return true, &Refusal{http.StatusConflict, "taken", fmt.Sprintf("The address is the one of instance %s.", other)}
 	}
-	since := f.wanted
-	if since.IsZero() {
-		since = now
+	in.since, in.here = f.wanted, now
+	if in.since.IsZero() {
+		in.since = now
 	}
-	in := instance{id: id, addr: addr, since: since, here: now, proven: true}
-	if i := slices.IndexFunc(f.known, func(in instance) bool { return in.id == id }); i >= 0 {
-		in.listed = f.known[i].listed
-		f.known = slices.Clone(f.known)
+	f.known = slices.Clone(f.known)
+	if i := slices.IndexFunc(f.known, func(o instance) bool { return o.id == in.id }); i >= 0 {
+		known = f.known[i].addr == in.addr
+		in.listed, in.proven = f.known[i].listed, known && f.known[i].proven
 		f.known[i] = in
 	} else {
-		f.known = append(slices.Clone(f.known), in)
+		f.known = append(f.known, in)
 	}
 	p.mu.Unlock()
 	p.show(f)
-	p.log.Info("instance ready", "function", function, "instance", id, "address", addr)
-	return nil
+	return known, nil
+}
+
+// update has change at an instance that is still known, in a copy of all, and
+// shows what it returns.
+func (p *Platform) update(function string, in instance, change func(known []instance, i int) []instance) {
+	f := p.function(function)
+	p.mu.Lock()
+	i := slices.IndexFunc(f.known, func(o instance) bool { return o.id == in.id && o.addr == in.addr })
+	if i >= 0 {
+		f.known = change(slices.Clone(f.known), i)
+	}
+	p.mu.Unlock()
+	if i >= 0 {
+		p.show(f)
+	}
 }
 
 // gone notes that an instance has ended, or that the start of one has failed.

@@ -64,6 +64,11 @@ type told struct {
 	Address  string `json:"address"`
 	Failed   string `json:"failed"`   // why it has ended
 	Terminal bool   `json:"terminal"` // and that the next one would too
+
+	// Where it is, for metrics and logs. What makes no sense is left out.
+	Zone string `json:"zone"`
+	Rack string `json:"rack"`
+	Node string `json:"node"`
 }
 
 // A later error asks for patience.
@@ -112,13 +117,14 @@ func (p *Platform) send(ctx context.Context, w wish, repeated bool) (answer, err
 
 // try sends a request once.
 func (p *Platform) try(ctx context.Context, body []byte, key string) (answer, error) {
-	within, cancel := context.WithTimeout(ctx, p.Timeout)
+	settings := p.settings.Load()
+	within, cancel := context.WithTimeout(ctx, settings.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(within, http.MethodPost, p.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(within, http.MethodPost, settings.URL, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, coldstart.Terminal(err)
 	}
-	secret, err := p.secret()
+	secret, err := secretIn(settings.TokenFile)
 	if err != nil {
 		return answer{}, err
 	}
@@ -149,7 +155,7 @@ func (p *Platform) unheard(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err() // the caller's own
 	case errors.Is(err, context.DeadlineExceeded):
-		return later{error: fmt.Errorf("the platform has not answered within %v", p.Timeout)}
+		return later{error: fmt.Errorf("the platform has not answered within %v", p.settings.Load().Timeout)}
 	}
 	return later{error: fmt.Errorf("the platform cannot be reached: %w", err)}
 }
@@ -225,17 +231,19 @@ func retryAfter(resp *http.Response) time.Duration {
 
 // secret is what is in the file now, so that it may be replaced while weir runs;
 // nil if there is none to have.
-func (p *Platform) secret() ([]byte, error) {
-	if p.TokenFile == "" {
+func (p *Platform) secret() ([]byte, error) { return secretIn(p.settings.Load().TokenFile) }
+
+func secretIn(file string) ([]byte, error) {
+	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(p.TokenFile)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the token: %w", err)
 	}
 	secret := bytes.TrimSpace(text)
 	if len(secret) < secretBytes {
-		return nil, fmt.Errorf("the token in %s has %d bytes, want %d or more; openssl rand -hex 32 makes one", p.TokenFile, len(secret), secretBytes)
+		return nil, fmt.Errorf("the token in %s has %d bytes, want %d or more; openssl rand -hex 32 makes one", file, len(secret), secretBytes)
 	}
 	return secret, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,7 @@ type function struct {
 // An instance is one as far as weir knows it.
 type instance struct {
 	id, addr string
+	place    coldstart.Place
 	since    time.Time // when it was first heard of, or asked for
 	here     time.Time // when it announced itself; zero if it did not
 	listed   bool      // the platform has confirmed it
@@ -96,7 +98,7 @@ func (p *Platform) again(f *function) time.Duration {
 	case len(f.known) < f.want && now.Before(f.until):
 		return min(max(now.Sub(f.wanted)/20, 50*time.Millisecond), time.Second)
 	case len(f.known) > 0:
-		return p.Refresh
+		return p.settings.Load().Refresh
 	}
 	return 0
 }
@@ -163,7 +165,7 @@ func (p *Platform) sort(f *function, ans answer) (fine []instance, failed []told
 			bad = append(bad, fmt.Errorf("%s at %s is listed twice", t.ID, addr))
 		default:
 			ids[t.ID], addrs[addr] = true, true
-			fine = append(fine, instance{id: t.ID, addr: addr, listed: true})
+			fine = append(fine, instance{id: t.ID, addr: addr, place: t.place(), listed: true})
 		}
 	}
 	if len(bad) > 0 {
@@ -182,8 +184,12 @@ func merge(before, listed []instance, wanted time.Time) []instance {
 			next[i].since = now
 		}
 		if j := find(before, in); j >= 0 {
+			place := in.place
 			next[i] = before[j]
 			next[i].listed = true
+			if place != (coldstart.Place{}) {
+				next[i].place = place
+			}
 		}
 	}
 	for _, in := range before {
@@ -192,6 +198,20 @@ func merge(before, listed []instance, wanted time.Time) []instance {
 		}
 	}
 	return next
+}
+
+// validPlace is what can stand in a label.
+var validPlace = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// place is where the platform says that the instance is.
+func (t told) place() coldstart.Place {
+	valid := func(said string) string {
+		if validPlace.MatchString(said) {
+			return said
+		}
+		return ""
+	}
+	return coldstart.Place{Zone: valid(t.Zone), Rack: valid(t.Rack), Node: valid(t.Node)}
 }
 
 // find looks for the same instance: id and address.
@@ -263,7 +283,10 @@ func (p *Platform) show(f *function) {
 	p.mu.Lock()
 	set := make([]discovery.Endpoint, len(f.known))
 	for i, in := range f.known {
-		set[i] = discovery.Endpoint{ID: in.endpoint(), Addr: in.addr, Weight: 1, Slots: f.slots, Unproven: !in.proven}
+		set[i] = discovery.Endpoint{
+			ID: in.endpoint(), Addr: in.addr, Zone: in.place.Zone, Rack: in.place.Rack, Node: in.place.Node,
+			Weight: 1, Slots: f.slots, Unproven: !in.proven,
+		}
 	}
 	p.mu.Unlock()
 	p.board.Show(f.name, set)

@@ -288,7 +288,7 @@ func TestAnnouncements(t *testing.T) {
 	if !slices.Equal(story, want) {
 		t.Errorf("told is %q, want %q", story, want)
 	}
-	p.TokenFile = ""
+	p.change(func(s *config.Scaler) { s.TokenFile = "" })
 	if err := p.Announce(t.Context(), "f", "ready", "", []byte(ready("a", here))); err == nil {
 		t.Error("without a secret anybody may announce")
 	}
@@ -298,23 +298,23 @@ func TestAnnouncements(t *testing.T) {
 func TestAnnouncedBeforeItIsListed(t *testing.T) {
 	playing(t, func(t *testing.T, s *scene) {
 		_ = s.ScaleUp(t.Context(), someFunction, 1)
-		if err := s.ready("f", "a", "10.0.0.1:80"); err != nil {
+		if _, err := s.ready("f", instance{id: "a", addr: "10.0.0.1:80"}); err != nil {
 			t.Fatal(err)
 		}
-		s.wants(t, "a@10.0.0.1:80 proven")
+		s.wants(t, "a@10.0.0.1:80")
 		_, _ = s.Replicas(t.Context(), someFunction)
-		s.wants(t, "a@10.0.0.1:80 proven")
+		s.wants(t, "a@10.0.0.1:80")
 		s.lists(oneAt1)
 		_, _ = s.Replicas(t.Context(), someFunction)
-		s.wants(t, "a@10.0.0.1:80 proven")
+		s.wants(t, "a@10.0.0.1:80")
 		s.lists(`{"instances":[]}`)
 		time.Sleep(20 * time.Second)
 		s.wants(t)
 	})
 	playing(t, func(t *testing.T, s *scene) { // and it may never be listed
-		_ = s.ready("f", "a", "10.0.0.1:80")
+		_, _ = s.ready("f", instance{id: "a", addr: "10.0.0.1:80"})
 		_, _ = s.Replicas(t.Context(), someFunction)
-		s.wants(t, "a@10.0.0.1:80 proven")
+		s.wants(t, "a@10.0.0.1:80")
 		time.Sleep(unlisted + time.Minute)
 		_, _ = s.Replicas(t.Context(), someFunction)
 		s.wants(t)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
@@ -24,11 +25,11 @@ var (
 
 // A Platform has instances raised by whoever answers at a URL.
 type Platform struct {
-	config.Scaler
-	name   string
-	log    *slog.Logger
-	client *http.Client
-	board  *discovery.Board
+	name     string
+	settings atomic.Pointer[config.Scaler] // never changed; exchanged by Configure
+	log      *slog.Logger
+	client   *http.Client
+	board    *discovery.Board
 
 	mu        sync.Mutex // guards what follows, and what functions say it guards
 	functions map[string]*function
@@ -37,8 +38,10 @@ type Platform struct {
 
 // New makes a Platform under its name in the configuration.
 func New(name string, s config.Scaler, log *slog.Logger) (*Platform, error) {
+	if err := Check(name, s); err != nil {
+		return nil, err
+	}
 	p := &Platform{
-		Scaler:    s,
 		name:      name,
 		log:       log.With("scaler", name),
 		board:     discovery.NewBoard(),
@@ -48,16 +51,24 @@ func New(name string, s config.Scaler, log *slog.Logger) (*Platform, error) {
 				Proxy:               http.ProxyFromEnvironment,
 				MaxIdleConnsPerHost: 8,
 				IdleConnTimeout:     time.Minute,
-				TLSHandshakeTimeout: s.Timeout,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
-	if _, err := p.secret(); err != nil {
-		return nil, fmt.Errorf("scaler %q: %w", name, err)
-	}
+	p.Configure(s)
 	return p, nil
 }
+
+// Check says why a Platform cannot have settings now: its token cannot be read.
+func Check(name string, s config.Scaler) error {
+	if _, err := secretIn(s.TokenFile); err != nil {
+		return fmt.Errorf("scaler %q: %w", name, err)
+	}
+	return nil
+}
+
+// Configure changes the settings, for the requests that come from now on.
+func (p *Platform) Configure(s config.Scaler) { p.settings.Store(&s) }
 
 // String names the platform in logs and metrics.
 func (p *Platform) String() string { return p.name }
@@ -144,9 +155,9 @@ func (p *Platform) ask(ctx context.Context, fn config.Function, action string, n
 		Version: 1, Action: action, Function: fn.Name, Instances: n,
 		MaxScale: fn.ColdStart.MaxScale, IdleMode: fn.ColdStart.IdleMode, Settings: fn.Webhook,
 	}
-	if secret, err := p.secret(); err == nil && secret != nil && p.CallbackURL != "" {
+	if secret, err := p.secret(); err == nil && secret != nil && p.settings.Load().CallbackURL != "" {
 		w.Callback = &callback{
-			URL:   strings.TrimSuffix(p.CallbackURL, "/") + "/api/v1/functions/" + url.PathEscape(fn.Name),
+			URL:   strings.TrimSuffix(p.settings.Load().CallbackURL, "/") + "/api/v1/functions/" + url.PathEscape(fn.Name),
 			Token: tokenOf(secret, fn.Name),
 		}
 	}
@@ -199,7 +210,7 @@ func (p *Platform) look(ctx context.Context, f *function, fn config.Function) {
 		case unknown && !silent:
 			timer.Reset(0)
 		case silent:
-			timer.Reset(p.Refresh)
+			timer.Reset(p.settings.Load().Refresh)
 		default:
 			timer.Stop()
 		}

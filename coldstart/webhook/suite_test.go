@@ -87,8 +87,15 @@ func open(t testing.TB, url string, log *slog.Logger) *Platform {
 		}
 	}))
 	t.Cleanup(admin.Close)
-	p.CallbackURL = admin.URL
+	p.change(func(s *config.Scaler) { s.CallbackURL = admin.URL })
 	return p
+}
+
+// change gives the platform other settings.
+func (p *Platform) change(f func(*config.Scaler)) {
+	s := *p.settings.Load()
+	f(&s)
+	p.Configure(s)
 }
 
 func tokenFile(t testing.TB, token string) string {

@@ -218,13 +218,14 @@ func TestTokenFile(t *testing.T) {
 		seen = append(seen, r.Header.Get("Weir-Signature"))
 		return says(204, ""), nil
 	})
-	p.TokenFile = tokenFile(t, secret)
+	token := tokenFile(t, secret)
+	p.change(func(s *config.Scaler) { s.TokenFile = token })
 	_ = p.ScaleUp(t.Context(), someFunction, 1)
-	os.Remove(p.TokenFile)
+	os.Remove(token)
 	if err := p.ScaleUp(t.Context(), someFunction, 1); err == nil || coldstart.IsTerminal(err) {
 		t.Errorf("without its token: %v", err)
 	}
-	p.TokenFile = ""
+	p.change(func(s *config.Scaler) { s.TokenFile = "" })
 	_ = p.ScaleUp(t.Context(), someFunction, 1)
 	if len(seen) != 2 || !strings.HasPrefix(seen[0], "sha256=") || seen[1] != "" {
 		t.Errorf("signatures %q", seen)
