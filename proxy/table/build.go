@@ -1,13 +1,18 @@
 package table
 
 import (
+	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/shaping"
+	"github.com/weir-gateway/weir/shaping/geo"
 )
 
 // build makes the table for a configuration and carries over the State of the
@@ -25,38 +30,103 @@ func (k *Keeper) build(prev *Table, cfg *config.Config) *Table {
 		t.Version = prev.Version + 1
 		t.Unrouted = prev.Unrouted
 	}
-	for name, fn := range cfg.Functions {
-		state, err := k.stateOf(prev, fn)
-		if err != nil {
-			t.Refused = append(t.Refused, Refusal{"function " + name, err.Error()})
-			continue
+	k.locate(t, prev)
+	for _, r := range cfg.Refused {
+		t.Refused = append(t.Refused, Refusal{r.What, r.Reason})
+	}
+	if changed, ok := prev.changed(cfg); ok {
+		t.Functions = maps.Clone(prev.Functions)
+		for _, name := range changed {
+			delete(t.Functions, name)
+			k.enter(t, prev, name)
 		}
-		t.Functions[name] = &Function{
-			Function: fn, State: state,
-			OwnDeadline: message.Lookup([]byte(fn.Deadline.Header)) == message.Other,
+	} else {
+		for name := range cfg.Functions {
+			k.enter(t, prev, name)
 		}
 	}
-	for _, route := range cfg.Routes {
-		switch {
-		case t.Functions[route.Function] == nil:
-			t.Refused = append(t.Refused, Refusal{"route " + route.PathPrefix, "its function " + route.Function + " is not there"})
-		case depth(route.PathPrefix) > maxDepth:
-			t.Refused = append(t.Refused, Refusal{"route " + route.PathPrefix, "it has more than 32 segments"})
-		}
-	}
+	routes, refused := buildRouter(cfg, t.Functions)
+	t.routes, t.Refused = routes, append(t.Refused, refused...)
 	slices.SortFunc(t.Refused, func(a, b Refusal) int { return strings.Compare(a.What, b.What) })
-	t.routes = buildRouter(cfg.Routes, t.Functions)
 	return t
+}
+
+// changed names the functions of a configuration that may differ from the table's;
+// ok is false if that may be all.
+func (t *Table) changed(cfg *config.Config) (names []string, ok bool) {
+	if t == nil || len(t.Functions) < len(t.Config.Functions) { // those that were refused may be had now
+		return nil, false
+	}
+	return cfg.ChangedSince(t.Config)
+}
+
+// enter has a function of the configuration in the table: the one that was, if
+// nothing of it has changed.
+func (k *Keeper) enter(t, prev *Table, name string) {
+	fn := t.Config.Functions[name]
+	state, err := k.stateOf(prev, fn)
+	if err != nil {
+		t.Refused = append(t.Refused, Refusal{"function " + name, err.Error()})
+		return
+	}
+	if was := prev.function(name); was != nil && was.State == state && reflect.DeepEqual(was.Function, fn) {
+		t.Functions[name] = was
+		return
+	}
+	header, policy := rateLimit(fn.RateLimit)
+	t.Functions[name] = &Function{
+		RateHeader: header, RatePolicy: policy,
+		hashBy:   hashBy{bytesOf(fn.LoadBalancing.HashHeader()), bytesOf(fn.LoadBalancing.HashCookie())},
+		Function: fn, State: state,
+		OwnDeadline: message.Lookup([]byte(fn.Deadline.Header)) == message.Other,
+		Retry:       shaping.NewRetries(fn.Retries),
+	}
+	if fn.Hedging != nil {
+		t.Functions[name].HedgeAfter, t.Functions[name].HedgeShare = fn.Hedging.When()
+	}
+	if adaptive := fn.Concurrency.Adaptive; adaptive != nil {
+		if state.adaptive == nil {
+			state.adaptive = shaping.NewAdaptive(firstLimit, adaptive.MinRequests, greatestLimit(fn.Concurrency))
+		}
+		t.Functions[name].Adaptive = state.adaptive
+	}
+	if fn.Concurrency.MaxRequests > 0 || fn.Concurrency.Adaptive != nil {
+		t.Functions[name].Places = &state.places
+	}
+	if sticky := fn.LoadBalancing.Sticky; sticky != nil {
+		t.Functions[name].StickyCookie = []byte(sticky.Cookie)
+	}
+}
+
+// locate fills in where clients are. A database that cannot be read now, though it
+// could when the configuration was checked, leaves what was known before.
+func (k *Keeper) locate(t, prev *Table) {
+	var before *geo.Map
+	if prev != nil {
+		before = prev.Places
+	}
+	var err error
+	t.Places, err = geo.NewMap(t.Config.Geography, before)
+	if err != nil {
+		t.Refused = append(t.Refused, Refusal{"geography.database", err.Error()})
+	}
+	t.PlaceHeader = bytesOf(t.Config.Geography.Header)
+}
+
+// function returns one by its name; nil if it is not there, or no table.
+func (t *Table) function(name string) *Function {
+	if t == nil {
+		return nil
+	}
+	return t.Functions[name]
 }
 
 // stateOf returns the State that the function had, or a new one.
 func (k *Keeper) stateOf(prev *Table, fn config.Function) (*State, error) {
-	if prev != nil {
-		// Another scaler is another life: the old one's instances are stopped
-		// with the old State.
-		if was := prev.Functions[fn.Name]; was != nil && was.ColdStart.Scaler == fn.ColdStart.Scaler {
-			return was.State, nil
-		}
+	// Another scaler is another life: the old one's instances are stopped with the
+	// old State.
+	if was := prev.function(fn.Name); was != nil && was.ColdStart.Scaler == fn.ColdStart.Scaler {
+		return was.State, nil
 	}
 	state := k.newState(fn.Name)
 	if fn.ColdStart.Scaler == "" {
@@ -79,6 +149,8 @@ func (k *Keeper) newState(name string) *State {
 		}
 	})
 	state.set.Store(&Set{})
+	state.shake = func() { k.inbox.put(func() { k.inbox.shaken[name] = struct{}{} }) }
+	state.tell(name, k.log)
 	return state
 }
 
@@ -86,4 +158,29 @@ func (k *Keeper) newState(name string) *State {
 func sameInstances(a, b config.Function) bool {
 	return reflect.DeepEqual(a.Process, b.Process) && reflect.DeepEqual(a.Webhook, b.Webhook) &&
 		reflect.DeepEqual(a.Docker, b.Docker)
+}
+
+// rateLimit is the name of the field that a limit's key is, and what clients are
+// told of the limit: the "default" policy with its quota and, if it is of whole
+// seconds, its window.
+func rateLimit(r *config.RateLimit) (header, policy []byte) {
+	if r == nil {
+		return nil, nil
+	}
+	if name := r.Header(); name != "" {
+		header = []byte(name)
+	}
+	policy = strconv.AppendInt([]byte(`"default";q=`), int64(r.Requests), 10)
+	if r.Window%time.Second == 0 {
+		policy = strconv.AppendInt(append(policy, ";w="...), int64(r.Window/time.Second), 10)
+	}
+	return header, policy
+}
+
+// bytesOf are those of a text; nil of none.
+func bytesOf(text string) []byte {
+	if text == "" {
+		return nil
+	}
+	return []byte(text)
 }

@@ -13,9 +13,10 @@
 //   - A source that is away is silence, not an empty set.
 //   - One bad entry costs one entry: it stands in Table.Refused.
 //
-// Decision, 2026-11-23: a Set has endpoints and no regions yet, although the
-// design has them. Regions come with their arithmetic; an unused level would
-// only be in the way until then.
+// Decision, 2026-11-26: the shares of regions are part of the Set. They follow from
+// how endpoints fare, which changes far more often than who they are, so a change
+// of them makes a new Set around the parts of the old one. A Set whose endpoints
+// are in one region, of which nothing is said, has no Split: a nil check.
 //
 // Not here: what happens to a call (proxy), where endpoints come from
 // (discovery), how instances are raised (coldstart).

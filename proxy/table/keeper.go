@@ -3,7 +3,7 @@ package table
 import (
 	"context"
 	"log/slog"
-	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +11,7 @@ import (
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/shaping"
 )
 
 const (
@@ -29,6 +30,7 @@ type Keeper struct {
 	activator    *coldstart.Activator
 	newTransport NewTransport
 	newMeter     func(function string) Meter
+	published    func(lag time.Duration)
 	log          *slog.Logger
 
 	pool  *coldstart.Pool
@@ -37,9 +39,14 @@ type Keeper struct {
 	inbox *inbox
 
 	// Run's own.
-	watches map[string]*watch
-	work    sync.WaitGroup // watches and probes
-	version uint64         // of sets
+	watches   map[string]*watch
+	unsettled map[*watch]bool // with links that have left, or whose window opens
+	work      sync.WaitGroup  // watches and probes
+	version   uint64          // of sets
+	part      shaping.Part    // of the limits that are shared
+
+	due          map[*watch]time.Time // when the shares of regions change by themselves
+	unconfigured map[string]bool      // regions that were told to be
 }
 
 // Parts are what a Keeper is made of.
@@ -48,6 +55,7 @@ type Parts struct {
 	Activator    *coldstart.Activator
 	NewTransport NewTransport
 	NewMeter     func(function string) Meter
+	Published    func(lag time.Duration) // of each set that follows from a report; may be nil
 	Log          *slog.Logger
 }
 
@@ -59,11 +67,15 @@ func NewKeeper(cfg *config.Config, p Parts) *Keeper {
 		activator:    p.Activator,
 		newTransport: p.NewTransport,
 		newMeter:     p.NewMeter,
+		published:    p.Published,
 		log:          p.Log,
 		pool:         coldstart.NewPool(cfg.ColdStart.MaxPending),
 		ready:        make(chan struct{}),
 		inbox:        newInbox(),
 		watches:      map[string]*watch{},
+		unsettled:    map[*watch]bool{},
+		due:          map[*watch]time.Time{},
+		unconfigured: map[string]bool{},
 	}
 	k.Propose(cfg)
 	return k
@@ -85,12 +97,26 @@ func (k *Keeper) Propose(cfg *config.Config) {
 	k.inbox.put(func() { k.inbox.config = cfg })
 }
 
+// After has f called when what was proposed before is the table: once, by the
+// Keeper, which it must not keep waiting.
+func (k *Keeper) After(f func()) {
+	k.inbox.put(func() { k.inbox.after = append(k.inbox.after, f) })
+}
+
+// Share hands in which part of the limits that are shared is this router's. The
+// newest one wins; it never blocks.
+func (k *Keeper) Share(part shaping.Part) {
+	k.inbox.put(func() { k.inbox.part = &part })
+}
+
 // Run writes until ctx ends, and returns when its watches and probes are over.
 func (k *Keeper) Run(ctx context.Context) error {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	first := time.NewTimer(firstWord)
 	defer first.Stop()
+	shares := time.NewTimer(firstWord)
+	defer shares.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,7 +124,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return nil
 		case <-k.inbox.bell:
 			k.handle(ctx, k.inbox.take())
+			k.nextDue(shares)
 			k.checkReady(false)
+		case <-shares.C:
+			k.splitDue(time.Now())
+			k.nextDue(shares)
 		case <-sweep.C:
 			k.sweep()
 		case <-first.C:
@@ -108,15 +138,33 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 func (k *Keeper) handle(ctx context.Context, n news) {
+	if n.part != nil {
+		k.divide(*n.part)
+	}
 	if n.config != nil {
 		k.adopt(ctx, n.config)
+	}
+	for _, f := range n.after {
+		f()
 	}
 	for p, seen := range n.proven {
 		p.watch.proven[p.id] = true
 		p.watch.seen = seen
 		p.watch.endProbe(p.id)
-		if _, again := n.reports[p.watch]; !again {
-			n.reports[p.watch] = report{endpoints: p.watch.reported}
+		if link := p.watch.links[p.id]; link != nil {
+			link.doubted.Store(false)
+		}
+		n.again(p.watch)
+	}
+	for d := range n.doubts {
+		if w := k.watches[d.function]; w != nil && w.links[d.id] != nil {
+			w.proven[d.id] = false
+			n.again(w)
+		}
+	}
+	for name := range n.shaken {
+		if w := k.watches[name]; w != nil {
+			k.splitAnew(w, time.Now())
 		}
 	}
 	for w, report := range n.reports {
@@ -124,6 +172,9 @@ func (k *Keeper) handle(ctx context.Context, n news) {
 			w.reported, w.spoken = report.endpoints, true
 			w.seen = later(w.seen, report.seen)
 			k.assemble(ctx, w)
+			if k.published != nil && !report.seen.IsZero() {
+				k.published(time.Since(report.seen))
+			}
 		}
 	}
 }
@@ -133,11 +184,30 @@ func (k *Keeper) adopt(ctx context.Context, cfg *config.Config) {
 	prev := k.Table()
 	next := k.build(prev, cfg)
 	k.table.Store(next)
+	if prev != nil {
+		k.tellRegions(prev.Config, cfg)
+	}
 	k.settle(ctx, prev, next)
 	k.log.Info("table", "version", next.Version, "functions", len(next.Functions), "routes", len(cfg.Routes),
 		"refused", len(next.Refused), "config", cfg.Hash)
 	for _, r := range next.Refused {
+		if prev != nil && slices.Contains(prev.Refused, r) {
+			continue // it was told: a table may be made a hundred times a second
+		}
 		k.log.Warn("refused", "what", r.What, "reason", r.Reason)
+	}
+}
+
+// divide gives this router another part of what is shared.
+func (k *Keeper) divide(part shaping.Part) {
+	k.part = part
+	tab := k.Table()
+	if tab == nil {
+		return // adopt will
+	}
+	now := time.Now()
+	for _, fn := range tab.Functions {
+		fn.Limiter.Configure(fn.RateLimit, part, now)
 	}
 }
 
@@ -147,13 +217,23 @@ func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 	k.pool.SetLimit(next.Config.ColdStart.MaxPending)
 	k.pool.SetMaxBytes(int64(next.Config.ColdStart.MaxBytes))
 	k.activator.SetMaxStarting(next.Config.ColdStart.MaxStarting)
+	k.activator.SetMaxWatching(next.Config.ColdStart.MaxWatching)
 	for name, fn := range next.Functions {
-		fn.Gate.SetLimit(fn.Concurrency.MaxRequests)
-		fn.Hold.SetLimit(fn.ColdStart.MaxPending)
-		if same(prev, next, name) {
-			k.watches[name].fn = fn
-			continue
+		if prev != nil && prev.Functions[name] == fn && prev.Config.Region == next.Config.Region {
+			continue // it does not notice that the configuration was read
 		}
+		fn.limit()
+		if r := fn.Retries; r != nil {
+			fn.Budget.SetLimits(r.Budget.Percent, r.Budget.MinPerSecond)
+		}
+		if h := fn.Hedging; h != nil {
+			fn.Hedges.SetLimits(h.Budget.Percent, h.Budget.MinPerSecond)
+		}
+		fn.Limiter.Configure(fn.RateLimit, k.part, time.Now())
+		fn.Breaker.Configure(fn.CircuitBreaker)
+		fn.Hold.SetLimit(fn.ColdStart.MaxPending)
+		fn.Hold.SetLIFO(fn.ColdStart.OverloadOrder == "lifo")
+		fn.wake()
 		k.settleStart(prev, fn)
 		k.watchFunction(ctx, name, fn, next.Config)
 	}
@@ -174,17 +254,6 @@ func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 			fn.Meter.Unregister()
 		}
 	}
-}
-
-// same tells whether nothing has changed for a function: then it does not
-// notice that the configuration was read.
-func same(prev, next *Table, name string) bool {
-	if prev == nil || prev.Functions[name] == nil {
-		return false
-	}
-	was, now := prev.Functions[name], next.Functions[name]
-	return was.State == now.State && prev.Config.Region == next.Config.Region &&
-		reflect.DeepEqual(was.Function, now.Function)
 }
 
 // settleStart tells the function's Activation what has changed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,12 @@ type source struct {
 	mu      sync.Mutex
 	reports map[string]func([]discovery.Endpoint)
 	watches int
+	fixed   map[string][]discovery.Endpoint
+}
+
+func (s *source) Fixed(fn config.Function) ([]discovery.Endpoint, bool) {
+	set, ok := s.fixed[fn.Name]
+	return slices.Clone(set), ok
 }
 
 func (s *source) String() string { return "source" }
@@ -51,7 +58,7 @@ type transport struct {
 }
 
 func (*transport) Try(*message.Exchange) error { return errors.New("not in this test") }
-func (*transport) Configure(Settings)          {}
+func (*transport) Configure(*Settings)         {}
 
 func (t *transport) Probe(context.Context) error {
 	t.mu.Lock()
@@ -172,6 +179,26 @@ func TestReadyWhenEveryoneHasSpoken(t *testing.T) {
 	})
 }
 
+// What never changes needs no watch; it stands with the table, and its links live on
+// where it becomes something to be watched.
+func TestFixedSetsAreNotWatched(t *testing.T) {
+	keep(t, "functions: { f: {} }", func(t *testing.T, k *keeping) {
+		k.source.say("f", ep("a"), ep("b"))
+		k.source.fixed = map[string][]discovery.Endpoint{"f": {ep("b"), ep("c")}, "g": {ep("d")}}
+		link := k.function("f").Set().Endpoints[1].Link
+		k.propose(t, "functions: { f: { service_tags: [x], service: s }, g: {} }\ndiscovery: { consul: {} }")
+		if k.ids("f") != "bc" || k.ids("g") != "d" || k.source.watches != 1 {
+			t.Errorf("f is %s, g is %s, %d watches", k.ids("f"), k.ids("g"), k.source.watches)
+		}
+		k.source.fixed = nil
+		k.propose(t, "functions: { f: {} }")
+		k.source.say("f", ep("b"))
+		if k.ids("f") != "b" || k.function("f").Set().Endpoints[0].Link != link || k.source.watches != 2 {
+			t.Errorf("f is %s, %d watches", k.ids("f"), k.source.watches)
+		}
+	})
+}
+
 func TestStateAndLinkLiveOn(t *testing.T) {
 	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
 		k.source.say("f", ep("a"), ep("b"))
@@ -180,7 +207,7 @@ func TestStateAndLinkLiveOn(t *testing.T) {
 		if k.function("f").State != state || k.ids("f") != "ab" {
 			t.Error("the function lost its life with its policy")
 		}
-		if err := enter(k.function("f"), 8); err == nil {
+		if enter(k.function("f"), 8) {
 			t.Error("the new limit does not hold")
 		}
 		k.source.say("f", ep("c"), ep("a"))
@@ -193,11 +220,12 @@ func TestStateAndLinkLiveOn(t *testing.T) {
 	})
 }
 
-func enter(f *Function, n int) (err error) {
+// enter takes n places inside the function's limit, and tells whether it could.
+func enter(f *Function, n int) (all bool) {
 	for range n {
-		_, err = f.Gate.Enter(time.Now())
+		all = f.Places.Take()
 	}
-	return err
+	return all
 }
 
 func TestEndpointThatComesBackKeepsItsSlots(t *testing.T) {
@@ -296,6 +324,38 @@ func TestWithdrawIsAllOrNothing(t *testing.T) {
 		f.Restore()
 		if !a.Link.Slots.Take() {
 			t.Error("restored, and nobody gets on")
+		}
+	})
+}
+
+// What refuses is in no call's choice, but what is on it counts.
+func TestWithdrawCountsWhatRefuses(t *testing.T) {
+	keep(t, twoFunctions, func(t *testing.T, k *keeping) {
+		k.source.say("f", ep("a"), ep("b"))
+		f := k.function("f")
+		link := f.Set().Endpoints[0].Link
+		link.Slots.Take() // a stream that goes on
+		link.Doubt()
+		synctest.Wait()
+		if k.ids("f") != "b" || f.Refusing() != 1 {
+			t.Fatalf("%q are published, %d refuse", k.ids("f"), f.Refusing())
+		}
+		if f.Withdraw() {
+			t.Fatal("withdrawn under a call")
+		}
+		link.Slots.GiveBack()
+		if !f.Withdraw() || link.Slots.Take() {
+			t.Error("what refuses could still be called")
+		}
+		f.Restore()
+		transport := k.transports[ep("a").Addr]
+		transport.mu.Lock()
+		transport.listens = true
+		transport.mu.Unlock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if k.ids("f") != "ab" || f.Refusing() != 0 || !link.Slots.Take() {
+			t.Errorf("%q are published, %d refuse", k.ids("f"), f.Refusing())
 		}
 	})
 }
@@ -399,6 +459,90 @@ func TestWithdrawLooksAtOneSet(t *testing.T) {
 			if !ep.Link.Slots.Take() {
 				t.Errorf("%s is closed although nothing was withdrawn", ep.ID)
 			}
+		}
+	})
+}
+
+func (t *transport) Check(context.Context, string) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.listens {
+		return 503, nil
+	}
+	return 200, nil
+}
+
+// A probe that is not answered is not waited for: who drops the first packets of a
+// connection while it boots is found to listen soon after it does.
+func TestProbesOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began, boot := time.Now(), 3100*time.Millisecond
+		var mu sync.Mutex
+		most, open, refusals := 0, 0, 0
+		k := &Keeper{}
+		ready := k.awaitReady(ctx, func(ctx context.Context) error {
+			mu.Lock()
+			open++
+			most = max(most, open)
+			mu.Unlock()
+			defer func() { mu.Lock(); open--; mu.Unlock() }()
+			if time.Since(began) >= boot {
+				return nil
+			}
+			if refusals < 50 { // as long as nothing is there
+				refusals++
+				return message.ErrConnect
+			}
+			select { // then packets are dropped
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+			return message.ErrConnectTimeout
+		})
+		if late := time.Since(began) - boot; !ready || late > probeOverlap {
+			t.Errorf("ready: %v, %v after it was", ready, late)
+		}
+		if most > 5 || refusals < 50 {
+			t.Errorf("%d were open at once, and %d refused", most, refusals)
+		}
+		cancel()
+		if k.awaitReady(ctx, func(context.Context) error { return nil }) {
+			t.Error("ready, though nobody wants to know")
+		}
+		k.work.Wait()
+	})
+}
+
+// Who says that they are called is asked for more only if they are new.
+func TestReadyPathOverAReload(t *testing.T) {
+	const doc = "scalers: { p: { type: process } }\nfunctions: { f: { process: { command: [x] }, cold_start: { scaler: p, max_scale: 3 } } }\n"
+	keep(t, doc, func(t *testing.T, k *keeping) {
+		listens := func(id string) {
+			transport := k.transports[ep(id).Addr]
+			transport.mu.Lock()
+			defer transport.mu.Unlock()
+			transport.listens = true
+		}
+		k.source.say("f", ep("a"))
+		k.propose(t, strings.Replace(doc, "scaler: p", "scaler: p, ready_path: /ready", 1))
+		if k.ids("f") != "a" {
+			t.Fatalf("%q are published", k.ids("f"))
+		}
+		k.source.say("f", ep("a"), ep("b"))
+		time.Sleep(time.Minute)
+		if k.ids("f") != "a" {
+			t.Errorf("%q are published, though b is not ready", k.ids("f"))
+		}
+		listens("b")
+		time.Sleep(time.Second)
+		if k.ids("f") != "ab" {
+			t.Errorf("%q are published", k.ids("f"))
+		}
+		k.source.say("f", ep("a"), ep("b"), ep("c")) // and where it is taken back
+		k.propose(t, doc)
+		if k.ids("f") != "abc" {
+			t.Errorf("%q are published", k.ids("f"))
 		}
 	})
 }

@@ -2,146 +2,148 @@ package table
 
 import (
 	"bytes"
-	"math/bits"
+	"fmt"
+	"hash/maphash"
+	"slices"
 	"strings"
 
-	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
-	"github.com/weir-gateway/weir/shaping"
+	"github.com/weir-gateway/weir/proxy/message"
 )
 
-// maxDepth is how many segments a path prefix may have.
-const maxDepth = 32
-
-// A router finds the route for a host and a path. The most specific rule
-// wins: an exact host before a wildcard, the longer wildcard before the
-// shorter, any wildcard before no host, and within a host the longest path
-// prefix. A host whose own rules do not match the path falls back to the next
-// less specific one.
-//
-// Prefixes lie in one map for each host and are looked up whole, the deepest
-// first, at the depths that occur: mostly one lookup. A tree of segments took
-// one for each segment and 280 ns among 10,000 routes, this takes 120
-// (BenchmarkMatch, 2 vCPU AMD EPYC, 2026-11-23).
+// A router finds the first route that matches a request. The order of routes is
+// total (compare in order.go, docs/routing.md): precedence, how specific the
+// host is, how specific the path is, the number of conditions, the place in the
+// configuration. A route whose conditions do not hold leaves the request to the
+// next one, also to one of a less specific path or host.
 type router struct {
-	exact    map[string]*prefixes // api.example.com
-	wildcard map[string]*prefixes // example.com for *.example.com
-	any      *prefixes
+	seed     maphash.Seed
+	exact    hosts // api.example.com
+	wildcard hosts // example.com for *.example.com
+	any      *band
+	highest  int               // precedence of any route
+	methods  []string          // that routes ask for; their places are the bits of Methods
+	pages    map[string][]page // by function: the routes that show a waiting page
+	async    bool              // one lets clients come back for the answer
 }
 
-// prefixes are the path prefixes of one host.
-type prefixes struct {
-	root     *Route // of the prefix /
-	byPrefix map[string]*Route
-	depths   uint64 // bit n: there is a prefix of n segments
-}
-
-func buildRouter(routes []config.Route, functions map[string]*Function) router {
-	r := router{exact: map[string]*prefixes{}, wildcard: map[string]*prefixes{}, any: &prefixes{}}
-	for _, route := range routes {
-		fn := functions[route.Function]
-		if fn == nil || depth(route.PathPrefix) > maxDepth {
-			continue // build has refused it
+// buildRouter makes the router of the routes whose functions are there, and
+// tells which it does without.
+func buildRouter(cfg *config.Config, functions map[string]*Function) (r router, refused []Refusal) {
+	routes := cfg.Routes
+	p := newParts()
+	r = router{seed: p.seed, pages: map[string][]page{}}
+	exact, wildcard := map[string][]*Route{}, map[string][]*Route{}
+	var all []*Route
+	for i := range routes {
+		to, errs := r.compile(p, i, &routes[i], functions)
+		for _, err := range errs {
+			kind, pattern := routes[i].PathRule()
+			refused = append(refused, Refusal{fmt.Sprintf("route %s %s", kind, pattern), err.Error()})
 		}
-		to := &Route{fn, shaping.NewAccess(route.Access), route.RawPath, route.EncodedSlash, priorityOf(route.Priority)}
-		if len(route.Hosts) == 0 {
-			r.any.add(route.PathPrefix, to)
+		if to == nil {
+			continue
 		}
-		for _, host := range route.Hosts {
-			r.host(host).add(route.PathPrefix, to)
+		if to.split != nil {
+			to.split.yields = cfg.RouteFromRegistry(i)
 		}
-	}
-	return r
-}
-
-// priorityOf is what the configuration calls so.
-func priorityOf(name string) coldstart.Priority {
-	switch name {
-	case "high":
-		return coldstart.High
-	case "low":
-		return coldstart.Low
-	}
-	return coldstart.Normal
-}
-
-// host returns the prefixes of a host, made if need be.
-func (r *router) host(host string) *prefixes {
-	hosts := r.exact
-	if below, ok := strings.CutPrefix(host, "*."); ok {
-		hosts, host = r.wildcard, below
-	}
-	if hosts[host] == nil {
-		hosts[host] = &prefixes{}
-	}
-	return hosts[host]
-}
-
-// depth is how many segments a prefix has.
-func depth(prefix string) int { return strings.Count(strings.TrimRight(prefix, "/"), "/") }
-
-func (p *prefixes) add(prefix string, to *Route) {
-	prefix = strings.TrimRight(prefix, "/")
-	if prefix == "" {
-		p.root = to
-		return
-	}
-	if p.byPrefix == nil {
-		p.byPrefix = map[string]*Route{}
-	}
-	p.byPrefix[prefix] = to
-	p.depths |= 1 << depth(prefix)
-}
-
-func (r *router) match(host, path []byte) *Route {
-	if p := r.exact[string(host)]; p != nil {
-		if to := p.match(path); to != nil {
-			return to
+		for _, one := range to.each() {
+			r.async = r.async || one.RespondAsync
+			if w := one.WhileCold; w != nil && w.WaitingPage != nil {
+				r.pages[one.Name] = append(r.pages[one.Name], page{routes[i].Hosts, one})
+			}
 		}
+		if len(routes[i].Hosts) == 0 {
+			all = append(all, to)
+		}
+		for _, host := range routes[i].Hosts {
+			if below, ok := strings.CutPrefix(host, "*."); ok {
+				wildcard[below] = append(wildcard[below], to)
+			} else {
+				exact[host] = append(exact[host], to)
+			}
+		}
+		r.highest = max(r.highest, to.precedence)
 	}
-	if len(r.wildcard) > 0 {
+	r.exact, r.wildcard = p.newHosts(exact), p.newHosts(wildcard)
+	r.any = p.newBands("", all)
+	return r, refused
+}
+
+// A search is one look for a route.
+type search struct {
+	request    *message.Request
+	path       []byte // normalized
+	segments   segments
+	seed       maphash.Seed
+	precedence int // of the route that was found
+	methods    []string
+	method     Methods // the request's own bit, once it was needed
+	known      bool    // it was
+	allowed    Methods // of routes that only the method kept from matching
+}
+
+func (r *router) match(s *search) *Route {
+	s.methods, s.seed = r.methods, r.seed
+	host := s.request.Host
+	best := r.exact.find(r.seed, host).match(s, -1)
+	if best != nil && s.precedence == r.highest {
+		return best // no less specific host can have one that goes before
+	}
+	if r.wildcard.slots != nil {
 		for rest := host; ; {
 			dot := bytes.IndexByte(rest, '.')
 			if dot < 0 {
 				break
 			}
 			rest = rest[dot+1:]
-			if p := r.wildcard[string(rest)]; p != nil {
-				if to := p.match(path); to != nil {
-					return to
-				}
+			if best = r.wildcard.find(r.seed, rest).better(s, best); best != nil && s.precedence == r.highest {
+				return best
 			}
 		}
 	}
-	return r.any.match(path)
+	return r.any.better(s, best)
 }
 
-// match finds where the path's segments end, as far down as there are
-// prefixes, and looks the prefixes up from there.
-func (p *prefixes) match(path []byte) *Route {
-	if p.depths == 0 || len(path) < 2 {
-		return p.root
+// better finds a route that goes before best, or else is best.
+func (b *band) better(s *search, best *Route) *Route {
+	above := -1
+	if best != nil {
+		above = s.precedence
 	}
-	deepest := bits.Len64(p.depths) - 1
-	var ends [maxDepth + 1]uint32
-	n := 0
-	for at := 0; n < deepest && at < len(path); {
-		next := bytes.IndexByte(path[at+1:], '/')
-		if next < 0 {
-			at = len(path)
-		} else {
-			at += 1 + next
+	if to := b.match(s, above); to != nil {
+		return to
+	}
+	return best
+}
+
+// Methods is a set of the methods that the routes of a table ask for.
+type Methods uint64
+
+// bit is the method's own, added to the known ones if need be; 0 if there are
+// too many.
+func (r *router) bit(method string) Methods {
+	i := slices.Index(r.methods, method)
+	if i < 0 {
+		if i = len(r.methods); i == 64 {
+			return 0
 		}
-		n++
-		ends[n] = uint32(at)
+		r.methods = append(r.methods, method)
 	}
-	for ; n > 0; n-- {
-		if p.depths&(1<<n) == 0 {
+	return 1 << i
+}
+
+// appendMethods writes a set as Allow has it, RFC 9110 section 10.2.1.
+func (r *router) appendMethods(b []byte, set Methods) []byte {
+	start := len(b)
+	for i, method := range r.methods {
+		if set&(1<<i) == 0 {
 			continue
 		}
-		if to := p.byPrefix[string(path[:ends[n]])]; to != nil {
-			return to
+		if len(b) > start {
+			b = append(b, ", "...)
 		}
+		b = append(b, method...)
 	}
-	return p.root
+	return b
 }

@@ -3,6 +3,8 @@ package table
 import (
 	"context"
 	"sort"
+	"sync/atomic"
+	"time"
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
@@ -14,8 +16,18 @@ import (
 type Set struct {
 	Version   uint64
 	Endpoints []*Endpoint // with a weight over 0
+	Refusing  []*Link     // of those that have refused a connection and accepted none since
 
-	sums []int // sums[i] is the weight of Endpoints[:i+1]; nil if all weigh the same
+	Policy Policy
+	Split  *Split // between regions; nil: there is one, of which nothing is said
+
+	turn   *atomic.Uint64       // counts the turns, over all sets
+	part   float64              // of the function's calls
+	turns  []uint32             // the order of a round, for RoundRobin
+	ring   *ring                // for ConsistentHash
+	marked map[uint64]*Endpoint // by their marks, for functions that set a cookie
+	weight int                  // of all
+	sums   []int                // sums[i] is the weight of Endpoints[:i+1]; nil if all weigh the same
 }
 
 // Draw picks one of the endpoints by weight; r is a random number. The set is
@@ -29,13 +41,36 @@ func (s *Set) Draw(r uint64) *Endpoint {
 	return s.Endpoints[i]
 }
 
-// weigh fills in what Draw needs.
+// Even tells whether all endpoints weigh the same.
+func (s *Set) Even() bool { return s.sums == nil }
+
+// DrawTwo picks two of them, of at least two. They are different ones unless one
+// has nearly all of the weight: two draws that fall on the same one are no choice,
+// and of two endpoints half of all pairs would.
+func (s *Set) DrawTwo(r uint64) (*Endpoint, *Endpoint) {
+	if s.sums == nil {
+		n := uint64(len(s.Endpoints))
+		i, j := (r>>32)%n, (r&0xffffffff)%(n-1)
+		if j >= i {
+			j++
+		}
+		return s.Endpoints[i], s.Endpoints[j]
+	}
+	first, second := s.Draw(r>>32), s.Draw(r&0xffffffff)
+	for tries := 0; first == second && tries < 3; tries++ {
+		r = mix(r + 1)
+		second = s.Draw(r >> 1)
+	}
+	return first, second
+}
+
+// weigh fills in what Draw needs, once.
 func (s *Set) weigh() {
-	sum, even := 0, true
+	even := true
 	sums := make([]int, len(s.Endpoints))
 	for i, ep := range s.Endpoints {
-		sum += ep.Weight
-		sums[i] = sum
+		s.weight += ep.Weight
+		sums[i] = s.weight
 		even = even && ep.Weight == s.Endpoints[0].Weight
 	}
 	if !even {
@@ -45,8 +80,9 @@ func (s *Set) weigh() {
 
 // An Endpoint is one address that serves one function.
 type Endpoint struct {
-	discovery.Endpoint // as reported: frozen
-	*Link              // life: carried from set to set
+	*Link                     // life: carried from set to set; in front, as who chooses looks at little else
+	Mark               uint64 // what a cookie names it by; set if there is one
+	discovery.Endpoint        // as reported: frozen
 }
 
 // A Link is weir's side of an endpoint: what is in flight, how it has fared,
@@ -54,8 +90,54 @@ type Endpoint struct {
 type Link struct {
 	Slots   shaping.Slots
 	Outlier shaping.Outlier
+	Latency shaping.Latency // noted where the policy is PeakEWMA
 	Conns   Transport
+
+	unhealthy atomic.Bool // it has failed its health checks
+
+	doubted atomic.Bool // it refused a connection and has accepted none since
+	doubt   func()      // tells the Keeper of it
 }
+
+// Well tells whether the endpoint may take any call at the moment now, if it has
+// room.
+func (l *Link) Well(now time.Time) bool {
+	return !l.Doubted() && !l.Unhealthy() && !l.Outlier.Ejected(now)
+}
+
+// Unhealthy tells whether the endpoint has failed its health checks.
+func (l *Link) Unhealthy() bool { return l.unhealthy.Load() }
+
+// The states of an endpoint, as metrics and the admin interface show them.
+const (
+	Healthy   = "healthy"
+	Unhealthy = "unhealthy" // by its health checks
+	Ejected   = "ejected"   // set aside after failures
+)
+
+// State tells how an endpoint is held to be at the moment now.
+func (l *Link) State(now time.Time) string {
+	switch {
+	case l.Unhealthy():
+		return Unhealthy
+	case l.Outlier.Ejected(now):
+		return Ejected
+	}
+	return Healthy
+}
+
+// Doubt says that the endpoint refused a connection, though whoever started it
+// believes in it. It takes no call until the Keeper has connected to it. It does
+// not block.
+func (l *Link) Doubt() {
+	if !l.doubted.Swap(true) {
+		l.doubt()
+	}
+}
+
+// Doubted tells whether the endpoint is to take no call for that reason. It
+// costs one atomic load.
+func (l *Link) Doubted() bool { return l.doubted.Load() }
 
 // A Transport carries one request to one endpoint and brings one response
 // back. It tries once; whether to try again is decided in proxy/forward.go and
@@ -67,15 +149,19 @@ type Transport interface {
 	// Probe returns when the endpoint accepted one connection, which is kept
 	// for the first call.
 	Probe(ctx context.Context) error
+	// Check asks the endpoint for a path and returns the status of the answer, or
+	// only connects if there is none.
+	Check(ctx context.Context, path string) (status int, err error)
 	// Configure sets what its connections obey from now on. Those that were made
 	// under another TLS carry no further call.
-	Configure(s Settings)
+	Configure(s *Settings)
 	// CloseIdle closes the connections that no call is on, and those in use
 	// when their call ends.
 	CloseIdle()
 }
 
-// Settings are what the connections to one endpoint obey.
+// Settings are what the connections to an endpoint obey, and mostly those to all of
+// the function's. Frozen.
 type Settings struct {
 	Timeouts config.Timeouts
 	Upstream config.Upstream
@@ -84,8 +170,9 @@ type Settings struct {
 	Account  *Account            // where what happens to them is noted
 }
 
-// settingsOf are those of a function's endpoint.
-func settingsOf(fn *Function, ep discovery.Endpoint) Settings {
+// settingsOf are those of a function's endpoint: the same as another's, if they say
+// the same.
+func settingsOf(fn *Function, ep *discovery.Endpoint, other *Settings) *Settings {
 	s := Settings{Timeouts: fn.Timeouts, Upstream: fn.Upstream, Account: &fn.Account}
 	if ep.TLS {
 		s.TLS, s.Host = fn.TLS, ep.Host
@@ -93,7 +180,11 @@ func settingsOf(fn *Function, ep discovery.Endpoint) Settings {
 	if s.TLS != nil && s.TLS.ServerName != "" {
 		s.Host = s.TLS.ServerName
 	}
-	return s
+	if other != nil && *other == s {
+		return other
+	}
+	made := s
+	return &made
 }
 
 // NewTransport makes the Transport to an address.
@@ -102,8 +193,11 @@ type NewTransport func(addr string) Transport
 // Free tells how many more calls the endpoints can take now; -1 is without
 // limit.
 func (s *Set) Free() int {
+	if s.Split != nil && (s.Split.Void == Drained || s.Split.Void == Unasked || s.Split.Void == Unwell) {
+		return -1 // to be told so
+	}
 	sum := 0
-	for _, ep := range s.Endpoints {
+	for _, ep := range s.Callable() {
 		n := ep.Link.Slots.Free()
 		if n < 0 {
 			return -1

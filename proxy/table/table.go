@@ -1,12 +1,15 @@
 package table
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/shaping"
+	"github.com/weir-gateway/weir/shaping/geo"
 )
 
 // A Table is what the operator wants: which calls go to which function, under
@@ -17,6 +20,10 @@ type Table struct {
 	Functions map[string]*Function
 	Refused   []Refusal // what was asked for and could not be had, and why
 	Unrouted  *Function // has the calls that no route is for
+	Places    *geo.Map  // of clients
+	// PlaceHeader is the field in which trusted proxies say where a client is; nil:
+	// there is none.
+	PlaceHeader []byte
 
 	routes router
 }
@@ -34,20 +41,50 @@ type Function struct {
 	// OwnDeadline is set if clients say their deadline in a field that weir has
 	// to look for by name.
 	OwnDeadline bool
-	*State      // life: carried from table to table
+	// Retry is when a try may be followed by another; nil: without rules of the
+	// operator's.
+	Retry *shaping.Retries
+	// Places are the rights to have a call in flight on the function; nil: without
+	// limit.
+	Places *shaping.Slots
+	// Adaptive says how many Places there are; nil: the operator does.
+	Adaptive *shaping.Adaptive
+	// HedgeAfter is how long a try takes until it is hedged; 0: as long as the share
+	// HedgeShare of all, from 0 to 1, is faster than.
+	HedgeAfter time.Duration
+	HedgeShare float64
+	// RateHeader is the field whose value is the key of RateLimit; nil if that has
+	// another. RatePolicy is what clients are told of it.
+	RateHeader, RatePolicy []byte
+
+	// StickyCookie is the name of the cookie that brings clients back; nil: there
+	// is none.
+	StickyCookie []byte
+
+	hashBy hashBy
+
+	*State // life: carried from table to table
 }
 
 // State is the part of a function that lives on when its policy changes.
 type State struct {
-	Gate  shaping.Gate          // who is inside, and how many may be
+	Gate  shaping.Gate          // who is inside
 	Hold  *coldstart.Hold       // who waits, and in what order
 	Start *coldstart.Activation // nil if nothing can raise the function
 	Meter Meter                 // what telemetry counts for the function
 
-	Account Account // of the connections to the function's endpoints
+	Account    Account // of the connections to the function's endpoints
+	Limiter    shaping.Limiter
+	Resilience // what is remembered of failures
 
-	seen atomic.Bool // it had an endpoint once
-	set  atomic.Pointer[Set]
+	Mirrors Mirrors // copies of calls that it has
+
+	places   shaping.Slots     // of calls in flight
+	adaptive *shaping.Adaptive // made when it is first asked for; the Keeper's
+	turn     atomic.Uint64     // of the endpoints, where they have calls one after the other
+	seen     atomic.Bool       // it had an endpoint once
+	set      atomic.Pointer[Set]
+	shake    func() // tells the Keeper; nil in tests
 }
 
 // A Meter is what telemetry keeps for one function. It hangs on the State so
@@ -64,6 +101,14 @@ const Unrouted = "_other"
 // as long as you like.
 func (s *State) Set() *Set { return s.set.Load() }
 
+// Shaken says that an endpoint fares otherwise than before: the shares of regions
+// follow from that. It does not block; without regions it costs a nil check.
+func (s *State) Shaken() {
+	if s.Set().Split != nil && s.shake != nil {
+		s.shake()
+	}
+}
+
 // Seen tells whether the function ever had an endpoint.
 func (s *State) Seen() bool { return s.seen.Load() }
 
@@ -74,17 +119,38 @@ func (s *State) InUse() (int, time.Time) { return s.Gate.Inside() }
 // Withdraw is for the Activator: no further call gets onto any endpoint, if
 // none is on one now.
 func (s *State) Withdraw() bool {
-	set := s.Set()
-	for i, ep := range set.Endpoints {
-		if !ep.Link.Slots.Close() {
-			for _, closed := range set.Endpoints[:i] {
-				closed.Link.Slots.Open()
+	links := s.Set().links()
+	for i, link := range links {
+		if !link.Slots.Close() {
+			for _, closed := range links[:i] {
+				closed.Slots.Open()
 			}
 			s.wake()
 			return false
 		}
 	}
 	return true
+}
+
+// links are those of all endpoints that calls may be on.
+func (s *Set) links() []*Link {
+	links := slices.Clone(s.Refusing)
+	for _, ep := range s.Endpoints {
+		links = append(links, ep.Link)
+	}
+	return links
+}
+
+// Refusing is for the Activator: how many endpoints are there and refuse all
+// connections.
+func (s *State) Refusing() int { return len(s.Set().Refusing) }
+
+// Place is for the Activator: where the first endpoint is.
+func (s *State) Place() (p coldstart.Place) {
+	if endpoints := s.Set().Endpoints; len(endpoints) > 0 {
+		p = coldstart.Place{Region: endpoints[0].Region, Zone: endpoints[0].Zone, Rack: endpoints[0].Rack, Node: endpoints[0].Node}
+	}
+	return p
 }
 
 // Addresses is for the Activator: where the endpoints are.
@@ -97,8 +163,8 @@ func (s *State) Addresses() (addrs []string) {
 
 // Restore is for the Activator: it takes Withdraw back.
 func (s *State) Restore() {
-	for _, ep := range s.Set().Endpoints {
-		ep.Link.Slots.Open()
+	for _, link := range s.Set().links() {
+		link.Slots.Open()
 	}
 	s.wake()
 }
@@ -108,23 +174,26 @@ func (s *State) wake() {
 	if s.Hold.Empty() {
 		return
 	}
-	if n := s.Set().Free(); n < 0 {
-		s.Hold.Wake(s.Hold.Len())
-	} else {
-		s.Hold.Wake(n)
+	n := s.Set().Free()
+	if places := s.places.Free(); n < 0 || places >= 0 && places < n {
+		n = places
 	}
+	if n < 0 {
+		n = s.Hold.Len()
+	}
+	s.Hold.Wake(n)
 }
 
-// A Route is a function, and what the rule that leads to it says of clients and
-// of paths.
-type Route struct {
-	*Function
-	Access       *shaping.Access // who may call it; nil is everyone
-	RawPath      bool
-	EncodedSlash string
-	Priority     coldstart.Priority
+// Match finds the route for a request under a normalized path, its own or
+// another one. If there is none, allowed are the methods that there is one for.
+// It does not allocate, the request's scratch aside.
+func (t *Table) Match(r *message.Request, path []byte) (to *Route, allowed Methods) {
+	s := search{request: r, path: path}
+	if to = t.routes.match(&s); to != nil {
+		return to, 0
+	}
+	return nil, s.allowed
 }
 
-// Match finds the route for a host, in lower case, and a normalized path; nil
-// if there is none. It does not allocate.
-func (t *Table) Match(host, path []byte) *Route { return t.routes.match(host, path) }
+// AppendMethods writes a set of methods as the field Allow has it.
+func (t *Table) AppendMethods(b []byte, set Methods) []byte { return t.routes.appendMethods(b, set) }

@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/weir-gateway/weir/config"
@@ -25,11 +26,20 @@ type watch struct {
 	links    map[string]*Link
 	proven   map[string]bool
 	probing  map[string]context.CancelFunc
+	checks   map[string]context.CancelFunc // of endpoints' health
+	checked  config.HealthCheck            // the settings of these
+
+	born    time.Time            // when the function came
+	regions map[string]*regional // by name
+	panics  bool
 }
 
 // watchFunction begins to watch a function, or goes on with newer settings.
 func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, cfg *config.Config) {
 	w := k.watches[name]
+	if w != nil && w.fn.State == fn.State && w.fn.ColdStart.ReadyPath != fn.ColdStart.ReadyPath {
+		w.readyAnew()
+	}
 	if w != nil && w.fn.State == fn.State && sameSource(w.fn.Function, fn.Function) {
 		w.fn, w.region = fn, cfg.Region
 		k.assemble(ctx, w)
@@ -39,17 +49,32 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 	if w == nil || w.fn.State != fn.State {
 		k.unwatch(name)
 		next.links, next.proven = map[string]*Link{}, map[string]bool{}
+		next.born, next.regions = time.Now(), map[string]*regional{}
 	} else { // the set stands until the provider has spoken again
 		w.stop()
+		if k.unsettled[w] {
+			delete(k.unsettled, w)
+			k.unsettled[next] = true
+		}
 		next.reported, next.links, next.proven, next.spoken = w.reported, w.links, w.proven, w.spoken
+		next.born, next.regions, next.panics = w.born, w.regions, w.panics
+		delete(k.due, w)
+		next.checked = w.checked // who is unhealthy stays so until a check says otherwise
 	}
-	ctx, next.cancel = context.WithCancel(ctx)
 	k.watches[name] = next
+	if set, ok := discovery.FixedSet(k.provider, fn.Function); ok {
+		next.cancel = func() {}
+		next.reported, next.spoken, next.seen = set, true, time.Now()
+		k.assemble(ctx, next)
+		return
+	}
+	watching, cancel := context.WithCancel(ctx)
+	next.cancel = cancel
 	k.work.Go(func() {
-		err := k.provider.Watch(ctx, fn.Function, func(endpoints []discovery.Endpoint) {
+		err := k.provider.Watch(watching, fn.Function, func(endpoints []discovery.Endpoint) {
 			k.inbox.put(func() { k.inbox.reports[next] = report{endpoints, time.Now()} })
 		})
-		if err != nil && ctx.Err() == nil {
+		if err != nil && watching.Err() == nil {
 			k.log.Error("watch ended", "function", name, "provider", k.provider.String(), "error", err.Error())
 		}
 	})
@@ -58,6 +83,7 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 // sameSource tells whether a provider would say the same of a and b.
 func sameSource(a, b config.Function) bool {
 	return reflect.DeepEqual(a.Endpoints, b.Endpoints) && sameInstances(a, b) &&
+		a.Service == b.Service && a.ServiceScheme == b.ServiceScheme && slices.Equal(a.ServiceTags, b.ServiceTags) &&
 		a.ColdStart.Scaler == b.ColdStart.Scaler && a.ColdStart.Concurrency == b.ColdStart.Concurrency
 }
 
@@ -68,6 +94,8 @@ func (k *Keeper) unwatch(name string) {
 	}
 	w.stop()
 	delete(k.watches, name)
+	delete(k.unsettled, w)
+	delete(k.due, w)
 	for _, link := range w.links {
 		link.Conns.CloseIdle()
 	}
@@ -78,6 +106,7 @@ func (w *watch) stop() {
 	for _, cancel := range w.probing {
 		cancel()
 	}
+	w.stopChecks()
 }
 
 // assemble publishes the set of a function's endpoints that can be called, and
@@ -85,7 +114,8 @@ func (w *watch) stop() {
 func (k *Keeper) assemble(ctx context.Context, w *watch) {
 	k.version++
 	next := &Set{Version: k.version}
-	here := map[string]bool{}
+	here := make(map[string]bool, len(w.reported))
+	var settings *Settings
 	for _, reported := range w.reported {
 		if here[reported.ID] {
 			continue // said twice
@@ -93,18 +123,22 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 		here[reported.ID] = true
 		link := w.links[reported.ID]
 		if link == nil {
-			link = &Link{Conns: k.newTransport(reported.Addr)}
+			link = k.newLink(w.name, reported.ID, reported.Addr)
 			w.links[reported.ID] = link
 			if w.fn.Start != nil && reported.Slots == 0 {
 				link.Slots.StartSlowly()
 			}
 		}
 		link.Slots.SetLimit(reported.Slots)
-		link.Conns.Configure(settingsOf(w.fn, reported))
+		settings = settingsOf(w.fn, &reported, settings)
+		link.Conns.Configure(settings)
 		if reported.Region == "" {
 			reported.Region = w.region
 		}
-		if reported.Unproven && !w.proven[reported.ID] {
+		if proven, known := w.proven[reported.ID]; !proven && (known || reported.Unproven || w.readyPath() != "") {
+			if known {
+				next.Refusing = append(next.Refusing, link)
+			}
 			k.probe(ctx, w, reported.ID, link)
 			continue
 		}
@@ -117,9 +151,18 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 			w.endProbe(id)
 		}
 	}
-	next.weigh()
+	k.checkHealth(ctx, w, next.Endpoints)
+	k.arrange(w, next)
 	k.publish(w.fn, next, w.seen)
 	w.letGo(here)
+	k.note(w, here)
+}
+
+func (k *Keeper) newLink(function, id, addr string) *Link {
+	return &Link{
+		Conns: k.newTransport(addr),
+		doubt: func() { k.inbox.put(func() { k.inbox.doubts[doubt{function, id}] = struct{}{} }) },
+	}
 }
 
 // publish makes a set the function's, then wakes. seen is when the news came
@@ -154,18 +197,30 @@ func (w *watch) letGo(here map[string]bool) {
 }
 
 // sweep lets links go whose last call has ended since they left, and opens the
-// windows of fresh ones wider.
+// windows of fresh ones wider. Of ten thousand functions it looks at those few that
+// have such links.
 func (k *Keeper) sweep() {
-	for _, w := range k.watches {
+	for w := range k.unsettled {
 		w.widen()
-		if len(w.links) == len(w.reported) {
-			continue
-		}
 		here := map[string]bool{}
 		for _, ep := range w.reported {
 			here[ep.ID] = true
 		}
 		w.letGo(here)
+		k.note(w, here)
+	}
+}
+
+// note has sweep look at a watch for as long as it has to.
+func (k *Keeper) note(w *watch, here map[string]bool) {
+	busy := len(w.links) > len(here)
+	for _, link := range w.links {
+		busy = busy || link.Slots.Opening()
+	}
+	if busy {
+		k.unsettled[w] = true
+	} else {
+		delete(k.unsettled, w)
 	}
 }
 
@@ -179,57 +234,9 @@ func (w *watch) widen() {
 	}
 }
 
-// The spacing of probes grows with the wait, so that it adds a fiftieth at
-// most: 1 ms at first, 8 ms from a boot of 0.4 s on, 100 ms after 10 s. A
-// refused connection on loopback costs 0.03 ms.
-const (
-	tightProbe = time.Millisecond
-	wideProbe  = 8 * time.Millisecond
-	lateProbe  = 100 * time.Millisecond
-	lateAfter  = 10 * time.Second
-)
-
-func probePause(elapsed time.Duration) time.Duration {
-	if elapsed > lateAfter {
-		return lateProbe
-	}
-	return min(max(elapsed/50, tightProbe), wideProbe)
-}
-
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}
 	return b
-}
-
-func (w *watch) endProbe(id string) {
-	if cancel := w.probing[id]; cancel != nil {
-		cancel()
-		delete(w.probing, id)
-	}
-}
-
-// probe connects to an endpoint until it accepts.
-func (k *Keeper) probe(ctx context.Context, w *watch, id string, link *Link) {
-	if w.probing[id] != nil {
-		return
-	}
-	ctx, w.probing[id] = context.WithCancel(ctx)
-	k.work.Go(func() {
-		timer := time.NewTimer(0)
-		defer timer.Stop()
-		for began := time.Now(); ; {
-			select {
-			case <-ctx.Done():
-				return
-			case <-timer.C:
-			}
-			if link.Conns.Probe(ctx) == nil {
-				k.inbox.put(func() { k.inbox.proven[probed{w, id}] = time.Now() })
-				return
-			}
-			timer.Reset(probePause(time.Since(began)))
-		}
-	})
 }

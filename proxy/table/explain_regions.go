@@ -1,0 +1,159 @@
+package table
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/shaping"
+	"github.com/weir-gateway/weir/shaping/geo"
+)
+
+// Shares says how the calls of a function are divided between regions, and why.
+type Shares struct {
+	Function string             `json:"function"`
+	Shares   map[string]float64 `json:"shares"` // by region, in percent with two decimals
+	Panic    bool               `json:"panic"`
+	Why      []string           `json:"why"`
+}
+
+// Health is how many endpoints of a region there are, and how many of them are
+// healthy.
+type Health struct{ Healthy, Endpoints int }
+
+// ExplainShares divides the calls of a function between its regions with the
+// arithmetic that calls go by, as if so many endpoints were there. Of regions that
+// health does not name, its endpoints in the configuration count, as healthy; if it
+// has none there, a region counts as whole if health is nil, else as one without
+// endpoints. client is where the calls come from; nil: nobody knows.
+func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Health, client *geo.Point) Shares {
+	static := map[string]Health{}
+	for _, ep := range fn.Endpoints {
+		if ep.Weight > 0 {
+			h := static[ep.Region]
+			static[ep.Region] = Health{h.Healthy + 1, h.Endpoints + 1}
+		}
+	}
+	names := map[string]bool{}
+	for name := range fn.Spread.Regions {
+		names[name] = true
+	}
+	for name := range static {
+		names[name] = true
+	}
+	for name := range health {
+		names[name] = true
+	}
+	var notes []string
+	if len(names) == 0 {
+		names[cfg.Region] = true
+		notes = append(notes, "nothing is said of regions: all calls go where the endpoints are")
+	}
+	split := &Split{}
+	for name := range names {
+		r := Region{Name: name, Region: config.Region{Weight: 1}}
+		if configured, known := fn.Spread.Regions[name]; known {
+			r.Region, r.at = configured, pointOf(configured)
+		} else if len(fn.Spread.Regions) > 0 {
+			notes = append(notes, name+" is not configured: weight 1, priority 0")
+		}
+		h, said := health[name]
+		if !said {
+			h, said = static[name]
+		}
+		if !said && health == nil && len(static) == 0 {
+			h = Health{1, 1}
+			notes = append(notes, name+" is taken to be whole: its endpoints are not in the configuration")
+		}
+		r.Healthy, r.endpoints = h.Healthy, h.Endpoints
+		split.Regions = append(split.Regions, r)
+	}
+	slices.SortFunc(split.Regions, func(a, b Region) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(notes)
+	split.take(shaping.Divide(split.inputs(), failoverOf(fn.Spread.Failover)))
+	return split.explain(fn, notes, client)
+}
+
+// ExplainShares says how the calls of the function that come from client are divided
+// now; nil: nobody knows from where.
+func (f *Function) ExplainShares(client *geo.Point) Shares {
+	set := f.Set()
+	if set.Split != nil {
+		return set.Split.explain(f.Function, nil, client)
+	}
+	s := Shares{Function: f.Name, Shares: map[string]float64{}, Why: []string{"its endpoints are all in one region, of which nothing is said"}}
+	for _, ep := range set.Endpoints {
+		s.Shares[ep.Region] = 100
+	}
+	if len(set.Endpoints) == 0 {
+		s.Why[0] = "it has no endpoints now"
+	}
+	return s
+}
+
+func (s *Split) explain(fn config.Function, why []string, client *geo.Point) Shares {
+	out := Shares{Function: fn.Name, Shares: map[string]float64{}, Panic: s.Panic, Why: why}
+	say := func(format string, args ...any) { out.Why = append(out.Why, fmt.Sprintf(format, args...)) }
+	near := fn.LoadBalancing.Regions == "nearest"
+	switch {
+	case near && client == nil:
+		say("load_balancing.regions is nearest: so are calls divided of clients whose place is not known")
+	case near:
+		say("load_balancing.regions is nearest: of each priority the nearest region comes first, whatever its weight")
+		regions := slices.Clone(s.Regions)
+		s = &Split{Regions: regions}
+		near := make([]float64, len(regions))
+		for i := range regions {
+			near[i] = closeness(regions[i].at, *client)
+		}
+		s.take(shaping.Nearest(s.inputs(), near, failoverOf(fn.Spread.Failover)))
+		out.Panic = s.Panic
+	case client != nil:
+		say("load_balancing.regions is weights: it makes no difference where a client is")
+	}
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		out.Shares[r.Name] = math.Round(1e4*r.Share) / 100
+		if near && client != nil {
+			say("%s is %s", r.Name, distance(r.at, *client))
+		}
+		switch {
+		case r.Drain:
+			say("%s is drained", r.Name)
+		case r.Weight == 0:
+			say("%s has weight 0: it takes nothing, not even on failover", r.Name)
+		case r.endpoints == 0:
+			say("%s has no endpoints", r.Name)
+		default:
+			say("%s has weight %v, priority %d, and %d of %d endpoints healthy: it can carry %.2f %% of its share%s",
+				r.Name, r.Weight, r.Priority, r.Healthy, r.endpoints, 100*r.Available, timeNote(r))
+		}
+	}
+	switch {
+	case s.Panic:
+		say("in every region fewer than %d %% are healthy: health is ignored", fn.Spread.Failover.PanicThreshold)
+	case !slices.ContainsFunc(s.Regions, func(r Region) bool { return r.Share > 0 }):
+		say("no region may be asked")
+	}
+	return out
+}
+
+func distance(region, client geo.Point) string {
+	if region == (geo.Point{}) {
+		return "nowhere, without a location, and so the farthest"
+	}
+	return fmt.Sprintf("%.0f km away", region.Kilometres(client))
+}
+
+// timeNote is what a region does not have its share for, though it is well.
+func timeNote(r *Region) string {
+	switch r.State {
+	case Waiting:
+		return ", after failback_delay"
+	case Returning:
+		return fmt.Sprintf(", and by slow_start has %.0f %% of its weight", 100*r.Ramp)
+	}
+	return ""
+}

@@ -1,0 +1,362 @@
+package table
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/shaping"
+)
+
+// What happens to the regions of a function over time. All of it is the Keeper's
+// goroutine's; the shares go out with the set.
+
+// A regional is what the Keeper remembers of one region of a function.
+type regional struct {
+	turn atomic.Uint64 // of its endpoints
+
+	seen  bool      // it has had endpoints
+	takes bool      // it may be asked, as far as it goes by itself
+	down  bool      // it cannot, and not because somebody wants it so
+	waits time.Time // it is back, and has no share before
+	back  time.Time // since then it has its share by and by; zero: it has all of it
+
+	state string // that was told
+}
+
+// follow takes in how the region is at the moment now. Nothing of a fresh function
+// has come back; one that is raised by calls has no endpoints while nobody calls.
+func (l *regional) follow(r *Region, now time.Time, f config.Failover, fresh, raised bool) {
+	there := r.endpoints > 0
+	takes := r.asked() && r.Healthy > 0
+	switch {
+	case !takes:
+		l.waits, l.back = time.Time{}, time.Time{}
+		l.down = r.Healthy == 0 && l.seen && (there || !raised)
+	case !l.takes && (l.seen || !fresh):
+		l.back = now
+		if l.down && f.FailbackDelay > 0 {
+			l.waits = now.Add(f.FailbackDelay)
+			l.back = l.waits
+		}
+	}
+	l.takes, l.seen = takes, l.seen || there
+}
+
+// waiting tells whether the region has to be well for a while yet.
+func (l *regional) waiting(now time.Time) bool { return now.Before(l.waits) }
+
+// ramp is the factor of slow start, from 0 to 1.
+func (l *regional) ramp(now time.Time, s config.SlowStart) float64 {
+	if l.back.IsZero() {
+		return 1
+	}
+	factor := shaping.Ramp(now.Sub(l.back), s.Window, float64(s.MinWeightPercent)/100, s.Aggression)
+	if factor == 1 {
+		l.back = time.Time{}
+	}
+	return factor
+}
+
+// arrange fills in what calls look at in a set of a function's endpoints.
+func (k *Keeper) arrange(w *watch, set *Set) {
+	policy := w.fn.LoadBalancing
+	set.turn = &w.fn.turn
+	regions := w.regionsOf(set)
+	if regions == nil {
+		clear(w.regions)
+		w.panics = false
+		delete(k.due, w)
+		set.arrange(policy)
+		return
+	}
+	set.mark(policy)
+	policy.Sticky = nil
+	now := time.Now()
+	fresh := len(w.regions) == 0 || now.Sub(w.born) < firstWord
+	for i := range regions {
+		regions[i].Set.turn = &w.regional(regions[i].Name).turn
+		regions[i].Set.arrange(policy)
+	}
+	set.Split = k.split(w, regions, fresh, now)
+	k.tellUnconfigured(w, set.Split)
+}
+
+// split divides a function's calls between regions at the moment now. fresh is that
+// the function has just come, so that no region has come back.
+func (k *Keeper) split(w *watch, regions []Region, fresh bool, now time.Time) *Split {
+	s := &Split{Regions: append([]Region{}, regions...)}
+	failover := w.fn.Spread.Failover
+	due := time.Time{}
+	held := false
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		well, next := wellOf(r.Set.Endpoints, now)
+		r.Healthy, due = well, sooner(due, next)
+		l := w.regional(r.Name)
+		l.follow(r, now, failover, fresh, w.fn.Start != nil)
+		held = held || l.waiting(now)
+	}
+	d := w.divide(s, now)
+	if held && d.Whole < 1 { // the others cannot do without it
+		for i := range s.Regions {
+			if l := w.regional(s.Regions[i].Name); l.waiting(now) {
+				l.waits, l.back = time.Time{}, now
+			}
+		}
+		d = w.divide(s, now)
+	}
+	s.take(d)
+	s.finish()
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		l := w.regional(r.Name)
+		if len(s.Best) == 1 && r.Share > 0 {
+			l.back, r.Ramp = time.Time{}, 1 // the only one left
+		}
+		r.State = stateOf(r, l, now)
+		if l.waiting(now) {
+			due = sooner(due, l.waits)
+		} else if !l.back.IsZero() {
+			due = sooner(due, now.Add(min(max(failover.SlowStart.Window/100, 50*time.Millisecond), time.Second)))
+		}
+	}
+	if len(s.Best) == 0 {
+		s.Void = w.void(s.Regions)
+	} else if w.fn.LoadBalancing.Regions == "nearest" {
+		s.carryNear(failover)
+	}
+	k.tellSplit(w, s)
+	if due.IsZero() {
+		delete(k.due, w)
+	} else {
+		k.due[w] = due
+	}
+	return s
+}
+
+// divide is the arithmetic for the regions as they stand.
+func (w *watch) divide(s *Split, now time.Time) shaping.Division {
+	failover := w.fn.Spread.Failover
+	in := make([]shaping.Region, len(s.Regions))
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		l := w.regional(r.Name)
+		r.Ramp = l.ramp(now, failover.SlowStart)
+		in[i] = r.input()
+		if l.waiting(now) {
+			in[i].State = shaping.RegionDraining
+		}
+	}
+	return shaping.Divide(in, failoverOf(failover))
+}
+
+// input is the region as shaping.Divide sees it.
+func (r *Region) input() shaping.Region {
+	in := shaping.Region{Weight: r.Weight, Priority: r.Priority, Endpoints: r.endpoints, Healthy: r.Healthy, Ramp: r.Ramp}
+	if r.Drain {
+		in.State = shaping.RegionDraining
+	}
+	return in
+}
+
+// take takes over what the arithmetic says.
+func (s *Split) take(d shaping.Division) {
+	s.Panic = d.Panic
+	for i := range s.Regions {
+		s.Regions[i].Share, s.Regions[i].Available = d.Regions[i].Share, d.Regions[i].Available
+	}
+}
+
+func failoverOf(f config.Failover) shaping.Failover {
+	return shaping.Failover{Overprovisioning: f.OverprovisioningFactor, PanicThreshold: float64(f.PanicThreshold) / 100}
+}
+
+func stateOf(r *Region, l *regional, now time.Time) string {
+	switch {
+	case r.Drain:
+		return RegionDrained
+	case r.Weight == 0:
+		return Weightless
+	case r.endpoints == 0:
+		return RegionCold
+	case r.Healthy == 0:
+		return Down
+	case l.waiting(now):
+		return Waiting
+	case !l.back.IsZero():
+		return Returning
+	}
+	return Active
+}
+
+// void tells why none of the regions has a share. What would be raised where no
+// call may go helps nobody.
+func (w *watch) void(regions []Region) Void {
+	some := func(fits func(Region) bool) bool { return slices.ContainsFunc(regions, fits) }
+	home := slices.IndexFunc(regions, func(r Region) bool { return r.Name == w.region })
+	raised := w.fn.Start != nil
+	switch {
+	case some(func(r Region) bool { return r.asked() && r.endpoints > 0 }):
+		return Unwell
+	case raised && home >= 0 && regions[home].Drain:
+		return Drained
+	case raised && home >= 0 && !regions[home].asked():
+		return Unasked
+	case raised || some(func(r Region) bool { return r.asked() }):
+		return Cold
+	case some(func(r Region) bool { return r.Drain }):
+		return Drained
+	}
+	return Unasked
+}
+
+// asked tells whether an operator wants the region to take calls.
+func (r *Region) asked() bool { return !r.Drain && r.Weight > 0 }
+
+func (w *watch) regional(name string) *regional {
+	l := w.regions[name]
+	if l == nil {
+		l = &regional{}
+		w.regions[name] = l
+	}
+	return l
+}
+
+// splitAnew has the shares of a function follow from how its endpoints fare now.
+func (k *Keeper) splitAnew(w *watch, now time.Time) {
+	old := w.fn.Set()
+	if old.Split == nil {
+		delete(k.due, w)
+		return
+	}
+	next := *old
+	k.version++
+	next.Version, next.Split = k.version, k.split(w, old.Split.Regions, now.Sub(w.born) < firstWord, now)
+	w.fn.set.Store(&next)
+	if same(old.Split, next.Split) {
+		return
+	}
+	w.fn.wake()
+}
+
+// same tells whether no call would notice the difference.
+func same(a, b *Split) bool {
+	for i := range a.Regions {
+		if a.Regions[i].Share != b.Regions[i].Share || a.Regions[i].carry != b.Regions[i].carry {
+			return false
+		}
+	}
+	return a.Panic == b.Panic && a.PanicNear == b.PanicNear && a.Void == b.Void
+}
+
+// splitDue has the shares follow from time alone, where they do.
+func (k *Keeper) splitDue(now time.Time) {
+	for w, at := range k.due {
+		if !now.Before(at) {
+			k.splitAnew(w, now)
+		}
+	}
+}
+
+// nextDue sets the timer to when splitDue has to look again.
+func (k *Keeper) nextDue(timer *time.Timer) {
+	next := time.Time{}
+	for _, at := range k.due {
+		next = sooner(next, at)
+	}
+	if next.IsZero() {
+		timer.Stop()
+	} else {
+		timer.Reset(time.Until(next))
+	}
+}
+
+// tellSplit logs what has changed, and why. What the operator has changed was told
+// when the configuration was read.
+func (k *Keeper) tellSplit(w *watch, s *Split) {
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		l := w.regional(r.Name)
+		was := l.state
+		l.state = r.State
+		if was == r.State || was == "" || !r.asked() || was == RegionDrained || was == Weightless {
+			continue
+		}
+		level := slog.LevelInfo
+		switch {
+		case r.State == Down:
+			level = slog.LevelWarn
+		case was == Returning && r.State == Active: // that it would be was told
+			level = slog.LevelDebug
+		}
+		k.log.Log(context.Background(), level, "region", "function", w.name, "region", r.Name, "state", r.State, "was", was,
+			"cause", causeOf(r, was), "share", fmt.Sprintf("%.4f", r.Share))
+	}
+	if s.Panic != w.panics {
+		w.panics = s.Panic
+		level, cause := slog.LevelInfo, "enough endpoints are healthy again"
+		if s.Panic {
+			level, cause = slog.LevelWarn, "in every region fewer endpoints are healthy than panic_threshold: all get calls"
+		}
+		k.log.Log(context.Background(), level, "panic", "function", w.name, "panic", s.Panic, "cause", cause)
+	}
+}
+
+func causeOf(r *Region, was string) string {
+	endpoints := fmt.Sprintf("%d of %d endpoints healthy", r.Healthy, r.endpoints)
+	switch {
+	case r.State == RegionCold:
+		return "it has no endpoints any more"
+	case r.State == Waiting:
+		return endpoints + "; it waits for failback_delay"
+	case was == Waiting && r.State == Returning:
+		return "it was well for long enough, or the others could not do without it"
+	case was == Returning && r.State == Active:
+		return "slow_start is over"
+	}
+	return endpoints
+}
+
+// tellRegions logs what the operator has changed of regions.
+func (k *Keeper) tellRegions(prev, next *config.Config) {
+	if prev == nil {
+		return
+	}
+	for name, r := range next.Regions {
+		was, known := prev.Regions[name]
+		if !known {
+			was = config.Region{Weight: 1}
+		}
+		for _, c := range []struct {
+			key    string
+			is, as any
+		}{{"drain", r.Drain, was.Drain}, {"weight", r.Weight, was.Weight}, {"priority", r.Priority, was.Priority}} {
+			if c.is != c.as {
+				from := next.Origin("regions." + name + "." + c.key)
+				k.log.Info("region", "region", name, c.key, c.is, "was", c.as, "cause", cmp.Or(from.Place, from.Layer))
+			}
+		}
+	}
+}
+
+// tellUnconfigured logs, once for each, regions that only endpoints name where
+// others are configured.
+func (k *Keeper) tellUnconfigured(w *watch, s *Split) {
+	known := w.fn.Spread.Regions
+	if len(known) == 0 {
+		return
+	}
+	for i := range s.Regions {
+		name := s.Regions[i].Name
+		if _, here := known[name]; !here && !k.unconfigured[name] {
+			k.unconfigured[name] = true
+			k.log.Warn("endpoints are in a region that is not configured: it has weight 1 and priority 0", "region", name)
+		}
+	}
+}
