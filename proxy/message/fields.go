@@ -26,6 +26,8 @@ const (
 	ProxyConnection
 	RetryAfter
 	TE
+	Traceparent
+	Tracestate
 	Trailer
 	TransferEncoding
 	TrueClientIP
@@ -73,6 +75,8 @@ var names = [numIDs][]byte{
 	ProxyConnection:       []byte("Proxy-Connection"),
 	RetryAfter:            []byte("Retry-After"),
 	TE:                    []byte("TE"),
+	Traceparent:           []byte("Traceparent"),
+	Tracestate:            []byte("Tracestate"),
 	Trailer:               []byte("Trailer"),
 	TransferEncoding:      []byte("Transfer-Encoding"),
 	TrueClientIP:          []byte("True-Client-Ip"),

@@ -63,7 +63,10 @@ type Request struct {
 	Method    []byte // case-sensitive, RFC 9110 section 9.1
 	Path      []byte // normalized; begins with a slash, or is "*"
 	RawPath   []byte // the path as the client wrote it
+	NewPath   []byte // what goes on to the endpoint instead of Path; nil: Path
+	NewHost   []byte // and instead of Authority
 	Slashes   bool   // Path has encoded slashes
+	Doubtful  bool   // Path has something encoded, or parameters: not all read it alike
 	Query     []byte // without the question mark; nil if there was none
 	Authority []byte // host, or host:port, as the client wrote it
 	Host      []byte // the host in it, lower-case
@@ -116,6 +119,15 @@ type Body interface {
 // over.
 type Canceler interface{ Cancel(gen uint64) }
 
+// A Hedge is told how a try goes, so that there may be another one beside it.
+type Hedge interface {
+	// Trying says, once there is a connection, what ends the try from outside.
+	Trying(c Canceler, gen uint64)
+	// Late says that the moment LateAt has come without a head of an answer. It is
+	// called once, by the goroutine of the try, which goes on.
+	Late()
+}
+
 // Downstream is the client's side of one call, whatever the protocol: an
 // HTTP/1.1 connection, an HTTP/2 stream. One goroutine uses it; only Wake may
 // come from elsewhere, and while a body is sent to the endpoint Body, Continue
@@ -155,6 +167,9 @@ type Downstream interface {
 	Flush() error
 	// Finish ends the answer; in a tunnel, the way to the client.
 	Finish() error
+	// Retract takes back an answer that WriteHead began, if no byte of it has
+	// gone out, and tells whether it could: then WriteHead may begin another.
+	Retract() bool
 	// Abort ends the connection so that the client sees that the answer is
 	// not whole.
 	Abort()
@@ -185,6 +200,9 @@ type Upstream interface {
 	// AwaitSent returns when everything that the client sends has been passed
 	// on: in a tunnel, when it has closed its side. Only a tunnel has it.
 	AwaitSent() error
+	// Adopt makes the response x's from now on, which was another exchange's: nobody
+	// may be at the same of the two.
+	Adopt(x *Exchange)
 	// Release ends the try: the connection is kept for another if the
 	// response was read to its end and nothing forbids it, and closed
 	// otherwise. Twice is once.
@@ -201,6 +219,8 @@ type Client struct {
 	Port    []byte // the port that the peer came to, as text
 	Trusted bool   // the listener believes what the peer says of others
 	Barred  bool   // the listener's access rules turn it away
+
+	Forwarded bool // the listener has endpoints told of it in Forwarded, RFC 7239, too
 }
 
 // An Exchange is one call as a transport sees it: what to send, where the
@@ -213,6 +233,11 @@ type Exchange struct {
 	Started  time.Time // when the head was complete
 	Sent     time.Time // when the present try began
 	Deadline time.Time // for the head of the answer
+
+	// Hedge is told of the present try, and at LateAt if it is not over then; nil:
+	// nobody is.
+	Hedge  Hedge
+	LateAt time.Time
 
 	// AfterBody is how long after the last byte of the request's body the head
 	// of the answer may come, where that is later than Deadline. 0: Deadline

@@ -18,7 +18,9 @@ func (r *Request) SetPath(raw []byte) (err error) {
 		return err
 	}
 	r.RawPath = raw
-	r.Slashes = &r.Path[0] != &raw[0] && bytes.Contains(r.Path, encodedSlash)
+	encoded := &r.Path[0] != &raw[0] && bytes.IndexByte(r.Path, '%') >= 0
+	r.Slashes = encoded && bytes.Contains(r.Path, encodedSlash)
+	r.Doubtful = encoded || bytes.IndexByte(r.Path, ';') >= 0
 	return nil
 }
 
