@@ -122,7 +122,7 @@ func (a *acceptor) close() {
 // rest lets a while pass.
 func (a *acceptor) rest(err error) {
 	a.pause = min(max(2*a.pause, firstAcceptPause), longAcceptPause)
-	a.server.log.Warn("cannot accept", "listener", a.server.name, "error", err.Error(), "pause_ms", a.pause.Milliseconds())
+	a.server.log.Warn("cannot accept", "listener", a.server.Name(), "error", err.Error(), "pause_ms", a.pause.Milliseconds())
 	<-time.NewTimer(a.pause).C
 }
 
@@ -134,6 +134,6 @@ func (a *acceptor) tell(err error) {
 	}
 	a.told = now
 	a.server.log.Warn("descriptors have run out: raise the limit (LimitNOFILE, ulimit -n) or lower limits.connections",
-		"listener", a.server.name, "error", err.Error(), "idle_closed", a.count.evicted, "refused", a.count.refused)
+		"listener", a.server.Name(), "error", err.Error(), "idle_closed", a.count.evicted, "refused", a.count.refused)
 	a.count.evicted, a.count.refused = 0, 0
 }

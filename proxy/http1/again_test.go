@@ -13,6 +13,20 @@ import (
 	"time"
 )
 
+// A call without a byte of body has nothing that could be lost: it is tried
+// again like one without a body.
+func TestEmptyBodyIsTriedAgain(t *testing.T) {
+	dying := rawEndpoint(t, func(_ net.Conn, br *bufio.Reader) { _, _ = head(br) })
+	for _, empty := range []string{"Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"} {
+		g := start(t, one(dying, says(t, ok)), parts{})
+		c := g.dial()
+		for range 10 {
+			c.send("PUT / HTTP/1.1\r\nHost: h\r\n" + empty)
+			c.want("PUT", 200)
+		}
+	}
+}
+
 // A breaker is an endpoint that breaks its first connections, at some point of
 // their exchange, and echoes what comes on the others. It has two addresses, so
 // that there is somewhere else to go.
@@ -88,6 +102,7 @@ func (b *breaker) serve(nc net.Conn, br *bufio.Reader) {
 // A call whose endpoint breaks is made again if that is safe, with all of its
 // body, and otherwise never: what is not idempotent is not sent twice.
 func TestAgain(t *testing.T) {
+	t.Parallel()
 	const small, medium, large = 5, 20_000, 1 << 20
 	f := func(method, fields string, size int, chunked, apart bool, b *breaker, wantAgain bool) {
 		name := fmt.Sprintf("%s %s %d chunked=%v apart=%v, %s bluntly=%v", method, strings.TrimSpace(fields), size, chunked, apart, b.point, b.bluntly)

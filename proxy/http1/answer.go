@@ -150,6 +150,10 @@ func (c *conn) send(first, second, third []byte) error {
 	patience := c.cfg.Limits.BodyProgress
 	c.writeBy(now.Add(patience), patience/8)
 	_, err := c.sender.write(first, second, third)
+	if isTimeout(err) && !c.sender.tried { // a machine that stood still is no fault of the client's
+		c.writeBy(time.Now().Add(patience), 0)
+		_, err = c.sender.write(first, second, third)
+	}
 	c.out = c.out[:0]
 	if err != nil {
 		return message.ErrClientGone // it left, or it has not read for as long as it may
@@ -172,6 +176,15 @@ func (c *conn) Finish() error {
 		err = c.closeWrite()
 	}
 	return err
+}
+
+// Retract takes back an answer of which no byte has gone out.
+func (c *conn) Retract() bool {
+	if c.framing.begun {
+		return false
+	}
+	c.out = c.out[:0]
+	return true
 }
 
 // Abort resets the connection: the client must see that the answer is not

@@ -3,6 +3,7 @@ package http1
 import (
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -26,7 +27,12 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 		if u.body.err == nil { // later than the head: the try's begin is no measure any more
 			began = time.Now()
 		}
-		u.until(earlier(deadline, began.Add(patience)), patience/2)
+		soon := began.Add(patience)
+		if late := u.lateAt(); !late.IsZero() && late.Before(soon) {
+			u.until(earlier(deadline, late), late.Sub(began)/2)
+		} else {
+			u.until(earlier(deadline, soon), patience/2)
+		}
 	} else {
 		u.until(deadline, u.x.Idle/8)
 	}
@@ -46,6 +52,14 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 			u.x.Down.Watch(u, u.generation())
 		}
 		next := deadline
+		if late := u.lateAt(); !late.IsZero() {
+			if now.Before(late) {
+				next = earlier(deadline, late)
+			} else {
+				u.x.LateAt = time.Time{}
+				u.x.Hedge.Late()
+			}
+		}
 		if *expecting {
 			if giveUp := began.Add(expectPatience); now.Before(giveUp) {
 				next = earlier(deadline, giveUp)
@@ -60,13 +74,22 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 	}
 }
 
+// lateAt is when somebody is to be told that the head has not come; the zero time if
+// nobody is.
+func (u *upConn) lateAt() time.Time {
+	if u.x.Hedge == nil || u.body.err == nil {
+		return time.Time{}
+	}
+	return u.x.LateAt
+}
+
 // afterBody is the deadline for the head of an answer to an upload; of anything
 // else it has passed.
 func (u *upConn) afterBody() time.Time {
 	if !u.upload.started || u.body.err == nil || u.x.AfterBody == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, u.upload.moved.Load()).Add(u.x.AfterBody)
+	return moment.Time(u.upload.moved.Load()).Add(u.x.AfterBody)
 }
 
 // earlier is the earlier of two moments, of which a may be none.

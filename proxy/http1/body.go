@@ -8,21 +8,6 @@ import (
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
-// What is wrong with a chunked body, RFC 9112 section 7.1.
-var (
-	errChunkSize = message.Refuse(message.KindBad, "a chunk has a malformed size")
-	errChunkEnd  = message.Refuse(message.KindBad, "a chunk does not end where it should")
-	errChunkLine = message.Refuse(message.KindBad, "a chunk extension or trailer is too long")
-	errTrailer   = message.Refuse(message.KindBad, "a trailer line is malformed")
-)
-
-// maxChunkLine bounds a chunk's size with its extensions, which are dropped,
-// and all trailers together, of which few pass: nobody needs long ones.
-const maxChunkLine = 1 << 10
-
-// maxTrailers bounds their number.
-const maxTrailers = 32
-
 // chunkState is where in the chunked coding the next byte stands.
 type chunkState uint8
 
@@ -40,7 +25,6 @@ type body struct {
 	framing message.Framing
 	left    int64 // Sized: of the body; Chunked: of the chunk
 	state   chunkState
-	trailer int // bytes of the trailer section so far
 	kept    []byte
 	fields  []message.Field // the trailers, which lie in kept
 	pin     bool            // the wire's buffer holds a head that is still needed
@@ -76,23 +60,27 @@ func (b *body) Ready() bool {
 	case b.framing != message.Chunked || b.state == inData:
 		return b.wire.r < b.wire.w
 	}
-	unread := b.wire.unread()
-	if b.state == atDataEnd {
-		unread = unread[min(2, len(unread)):]
+	p, state := b.wire.unread(), b.state
+	if state == atDataEnd {
+		n, err := dataEnd(p)
+		if n == 0 {
+			return err != nil
+		}
+		p, state = p[n:], atSize
 	}
-	end := bytes.IndexByte(unread, '\n')
-	if end < 0 {
-		return false
+	if state == atSize {
+		size, n, err := chunkSize(p)
+		if n == 0 {
+			return err != nil
+		}
+		p = p[n:]
+		if size > 0 {
+			return len(p) > 0
+		}
 	}
-	digits := bytes.TrimLeft(unread[:end], "0") // of the size, and what follows
-	behind := unread[end+1:]
-	if end > len(digits) && (len(digits) == 0 || !isHex(digits[0])) { // the last chunk: its trailers have to be here
-		return bytes.HasPrefix(behind, crlf) || bytes.Contains(behind, trailersEnd)
-	}
-	return len(behind) > 0
+	n, err := trailerEnd(p) // of the last chunk
+	return n > 0 || err != nil
 }
-
-var trailersEnd = []byte("\r\n\r\n")
 
 // Next returns the next bytes, a view that is valid until the call after.
 func (b *body) Next() ([]byte, error) {
@@ -134,74 +122,64 @@ func (b *body) nextPlain() ([]byte, error) {
 // wait for the line end behind the data it has.
 func (b *body) nextOfChunks() ([]byte, error) {
 	for {
-		switch b.state {
+		var size int64
+		var n int
+		var err error
+		switch unread := b.wire.unread(); b.state {
 		case atSize:
-			size, err := b.chunkSize()
-			if err != nil {
-				return nil, err
-			}
-			b.left, b.state = size, inData
-			if size == 0 {
-				b.state = inTrailer
+			size, n, err = chunkSize(unread)
+			if n > 0 {
+				b.left, b.state = size, inData
+				if size == 0 {
+					b.state = inTrailer
+				}
 			}
 		case inData:
-			if err := b.need(1); err != nil {
-				return nil, err
+			if n = int(min(int64(len(unread)), b.left)); n > 0 {
+				b.left -= int64(n)
+				if b.left == 0 {
+					b.state = atDataEnd
+				}
+				b.wire.r += n
+				return unread[:n], nil
 			}
-			p := b.wire.unread()
-			p = p[:min(int64(len(p)), b.left)]
-			b.left -= int64(len(p))
-			b.wire.r += len(p)
-			if b.left == 0 {
-				b.state = atDataEnd
-			}
-			return p, nil
 		case atDataEnd:
-			if err := b.need(2); err != nil {
-				return nil, err
+			if n, err = dataEnd(unread); n > 0 {
+				b.state = atSize
 			}
-			if string(b.wire.unread()[:2]) != "\r\n" {
-				return nil, errChunkEnd
-			}
-			b.wire.r += 2
-			b.state = atSize
 		case inTrailer:
-			line, err := b.line()
-			if err != nil {
-				return nil, err
-			}
-			if len(line) == 0 {
+			if n, err = trailerEnd(unread); n > 0 {
+				b.keepTrailers(unread[:n])
+				b.wire.r += n
 				return nil, io.EOF
 			}
-			if b.trailer += len(line); b.trailer > maxChunkLine {
-				return nil, errChunkLine
-			}
-			if err := b.keepTrailer(line); err != nil {
+		}
+		if err != nil {
+			return nil, err
+		}
+		b.wire.r += n
+		if n == 0 {
+			if err := b.need(b.wire.w - b.wire.r + 1); err != nil {
 				return nil, err
 			}
 		}
 	}
 }
 
-// keepTrailer notes a field of the trailer section. It lies behind the body, so
-// it has to be copied to outlive the next read.
-func (b *body) keepTrailer(line []byte) error {
-	if len(b.fields) == maxTrailers {
-		return errChunkLine
+// keepTrailers notes the fields of a whole trailer section. It lies behind the
+// body, so it has to be copied to outlive the next read.
+func (b *body) keepTrailers(section []byte) {
+	if len(section) == len(crlf) {
+		return
 	}
-	if cap(b.kept) == 0 {
-		b.kept = make([]byte, 0, maxChunkLine) // never grows: fields are views into it
+	b.kept = append(b.kept[:0], section...)
+	for rest := b.kept; len(rest) > len(crlf); {
+		end := bytes.IndexByte(rest, '\r')
+		colon := bytes.IndexByte(rest, ':')
+		name := rest[:colon]
+		b.fields = append(b.fields, message.Field{Name: name, Value: message.Trim(rest[colon+1 : end]), ID: message.Lookup(name)})
+		rest = rest[end+len(crlf):]
 	}
-	start := len(b.kept)
-	b.kept = append(b.kept, line...)
-	line = b.kept[start:]
-	colon := bytes.IndexByte(line, ':')
-	if colon < 1 || !isToken(line[:colon]) || !isValue(line[colon+1:]) {
-		return errTrailer
-	}
-	name := line[:colon]
-	b.fields = append(b.fields, message.Field{Name: name, Value: message.Trim(line[colon+1:]), ID: message.Lookup(name)})
-	return nil
 }
 
 // Trailers are the fields behind a chunked body that has been read to its end.
@@ -210,53 +188,6 @@ func (b *body) Trailers() []message.Field {
 		return nil
 	}
 	return b.fields
-}
-
-// chunkSize reads a line of hex digits and, behind a semicolon, extensions that
-// nobody wants.
-func (b *body) chunkSize() (int64, error) {
-	line, err := b.line()
-	if err != nil {
-		return 0, err
-	}
-	var size int64
-	digits := 0
-	for digits < len(line) && isHex(line[digits]) {
-		c := line[digits] | 0x20
-		if c >= 'a' {
-			c -= 'a' - '0' - 10
-		}
-		size = size<<4 | int64(c-'0')
-		digits++
-	}
-	rest := message.Trim(line[digits:])
-	if digits == 0 || digits > 15 || len(rest) > 0 && rest[0] != ';' || !isValue(rest) {
-		return 0, errChunkSize
-	}
-	return size, nil
-}
-
-// line takes one line that ends with CRLF off the wire.
-func (b *body) line() ([]byte, error) {
-	for {
-		unread := b.wire.unread()
-		if i := bytes.IndexByte(unread, '\n'); i >= 0 {
-			if i > maxChunkLine {
-				return nil, errChunkLine
-			}
-			if i == 0 || unread[i-1] != '\r' {
-				return nil, errChunkEnd
-			}
-			b.wire.r += i + 1
-			return unread[:i-1], nil
-		}
-		if len(unread) > maxChunkLine {
-			return nil, errChunkLine
-		}
-		if err := b.need(len(unread) + 1); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // need waits until at least n bytes are unread; n is small.

@@ -22,7 +22,7 @@ import (
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
-var stressFor = flag.Duration("stress", 700*time.Millisecond, "how long cancels and calls race")
+var stressFor = flag.Duration("stress", 400*time.Millisecond, "how long cancels and calls race")
 
 // A caller is a client without a connection, which sends a body of ten bytes.
 type caller struct {
@@ -75,7 +75,7 @@ func TestCancelsAgainstCompletion(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer ln.Close()
-			settings := table.Settings{
+			settings := &table.Settings{
 				Timeouts: config.Timeouts{Connect: 5 * time.Second, Idle: time.Minute},
 				Upstream: config.Upstream{MaxConnections: 6, MaxDials: 2}, Account: new(table.Account),
 			}

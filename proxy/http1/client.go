@@ -33,6 +33,7 @@ func (c *conn) meet(cfg *settings) {
 	c.cfg = cfg
 	c.client.Trusted = cfg.trusted.Allows(c.client.Addr)
 	c.client.Barred = !cfg.access.Allows(c.client.Addr)
+	c.client.Forwarded = cfg.Forwarded == "append"
 }
 
 // addrOf is the address of one end of a connection, IPv4 as that; the zero Addr

@@ -59,7 +59,7 @@ type conn struct {
 	next    *conn // in the line of those at rest; guarded by its lock
 	prev    *conn
 	inLine  bool
-	rests   atomic.Int64 // since when it does, in nanoseconds since 1970; 0: it does not
+	rests   atomic.Int64 // since when it does, as moment.Nanos; 0: it does not
 }
 
 // serve carries the calls that come on the connection, one after another, until

@@ -8,48 +8,45 @@ import (
 	"net"
 	"time"
 
-	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
 // upSettings are a Pool's table.Settings, as it uses them. Frozen.
 type upSettings struct {
-	connect, keep, maxWait time.Duration
-	maxOpen, maxDials      int
-	account                *table.Account
-
-	tls    *tls.Config // nil: none
-	tlsOf  config.UpstreamTLS
-	tlsFor string
+	*table.Settings
+	tls *tls.Config // nil: none
 }
 
 // newUpSettings goes on with the TLS of the earlier ones, and with the sessions
 // in it, if it is to be the same.
-func newUpSettings(s table.Settings, was *upSettings) *upSettings {
-	now := &upSettings{
-		connect: s.Timeouts.Connect, keep: s.Timeouts.Idle * 2 / 3, maxWait: s.Upstream.MaxWait,
-		maxOpen: s.Upstream.MaxConnections, maxDials: s.Upstream.MaxDials,
-		account: s.Account,
-	}
+func newUpSettings(s *table.Settings, was *upSettings) *upSettings {
+	now := &upSettings{Settings: s}
 	switch {
 	case s.TLS == nil:
-	case was != nil && was.tls != nil && was.tlsOf == *s.TLS && was.tlsFor == s.Host:
-		now.tls, now.tlsOf, now.tlsFor = was.tls, was.tlsOf, was.tlsFor
+	case was != nil && was.tls != nil && *was.TLS == *s.TLS && was.Host == s.Host:
+		now.tls = was.tls
 	default:
-		now.tls, now.tlsOf, now.tlsFor = clientTLS(s.TLS, s.Host), *s.TLS, s.Host
+		now.tls = clientTLS(s.TLS, s.Host)
 	}
 	return now
 }
+
+// keep is how long a connection is kept that no call is on.
+func (s *upSettings) keep() time.Duration { return s.Timeouts.Idle * 2 / 3 }
 
 // dial makes a connection. The error says what happened, and is
 // message.ErrConnect, ErrConnectTimeout, ErrTLS or ErrCertificate.
 func (p *Pool) dial(ctx context.Context) (*upConn, error) {
 	s := p.settings.Load()
-	ctx, cancel := context.WithTimeout(ctx, s.connect)
+	ctx, cancel := context.WithTimeout(ctx, s.Timeouts.Connect)
 	defer cancel()
+	network := "tcp"
+	if p.unix {
+		network = "unix"
+	}
 	var dialer net.Dialer
-	nc, err := dialer.DialContext(ctx, p.network, p.addr)
+	nc, err := dialer.DialContext(ctx, network, p.addr)
 	if err != nil {
 		return nil, connectError(err)
 	}
@@ -64,7 +61,7 @@ func (p *Pool) dial(ctx context.Context) (*upConn, error) {
 			return nil, err
 		}
 	}
-	s.account.Open()
+	s.Account.Open()
 	u.body = body{wire: &u.wire, fillOne: u.fillBody}
 	u.lookFn = u.peekAt
 	return u, nil

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -55,33 +54,6 @@ func (g *gateway) wantTurnedAway(from string) {
 	if b, err := c.br.ReadByte(); err == nil || isTimeout(err) {
 		g.t.Fatalf("let in: %q, %v", b, err)
 	}
-}
-
-func isTimeout(err error) bool {
-	timeout, ok := err.(net.Error)
-	return ok && timeout.Timeout()
-}
-
-// eventually waits for what comes true without further ado.
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for began := time.Now(); !is(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			t.Fatalf("never came true: %s", what)
-		}
-	}
-}
-
-func prefixes(texts ...string) (list []netip.Prefix) {
-	for _, text := range texts {
-		list = append(list, netip.MustParsePrefix(text))
-	}
-	return list
-}
-
-// listener returns a preparation of the one listener.
-func listener(prepare func(l *config.Listener)) parts {
-	return parts{prepare: func(cfg *config.Config) { prepare(&cfg.Listeners[0]) }}
 }
 
 func TestAccessOfAListener(t *testing.T) {
@@ -303,7 +275,7 @@ func TestRoomIsMadeWhileCallsCome(t *testing.T) {
 		cfg.Listeners[0].Limits.ConnectionsPerClient = 6
 		cfg.Defaults.Timeouts.Idle = 250 * time.Millisecond
 	}})
-	over := time.Now().Add(1500 * time.Millisecond)
+	over := time.Now().Add(750 * time.Millisecond)
 	done := make(chan error)
 	const clients = 16
 	for i := range clients {

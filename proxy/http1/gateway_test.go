@@ -3,13 +3,13 @@ package http1_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +26,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// What runs side by side waits most of the time: more of it than there are
+	// processors. What looks at the whole process (its goroutines, its memory, its
+	// descriptors) is not parallel, and so has run before.
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "16")
+	}
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"), // one for the process
 	)
@@ -40,7 +49,8 @@ type gateway struct {
 	server *http1.Server
 	proxy  *proxy.Proxy
 
-	quiet bool // keep no records
+	quiet bool              // keep no records
+	peek  func(*proxy.Call) // called with each call that has ended; may be nil
 
 	mu      sync.Mutex
 	records []record
@@ -56,6 +66,10 @@ type record struct {
 	held            time.Duration
 	err             error
 	method          string
+	turnedAway      string
+	from            string // which function it fell back from
+	hedged          bool
+	hedgeWon        bool
 	call            string // with host and target, if an endpoint answered it
 }
 
@@ -67,9 +81,16 @@ func (g *gateway) Record(c *proxy.Call) {
 	if g.quiet {
 		return
 	}
+	if g.peek != nil {
+		g.peek(c)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	r := record{c.Function().Name, c.Cause(), string(c.Client.Text), c.Status(), c.Tries(), c.BytesIn, c.BytesOut, c.Held(), c.Err(), string(c.Request.Method), ""}
+	r := record{c.Function().Name, c.Cause(), string(c.Client.Text), c.Status(), c.Tries(), c.BytesIn, c.BytesOut, c.Held(), c.Err(), string(c.Request.Method), c.TurnedAway(), "", false, false, ""}
+	r.hedged, r.hedgeWon = c.Hedged()
+	if from, _ := c.FellBack(); from != nil {
+		r.from = from.Name
+	}
 	if c.UpstreamStatus() > 0 {
 		r.call = fmt.Sprintf("%s %s %s", c.Request.Method, c.Request.Authority, c.Request.Path)
 		if c.Request.Query != nil {
@@ -109,6 +130,7 @@ type parts struct {
 	scalers   map[string]coldstart.Scaler
 	transport table.NewTransport
 	prepare   func(*config.Config)
+	traced    func(*proxy.Proxy)
 }
 
 // start runs a gateway for a document until the test ends. Its one listener is
@@ -140,6 +162,9 @@ func start(t testing.TB, doc string, p parts) *gateway {
 		t.Fatal(err)
 	}
 	g.proxy = proxy.New(g.keeper, g, log)
+	if p.traced != nil {
+		p.traced(g.proxy)
+	}
 	g.server = http1.NewServer(cfg.Listeners[0], cfg.Defaults.Timeouts.Idle, g.proxy, watcher, log)
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -240,25 +265,5 @@ func (c *client) wantClosed() {
 	c.t.Helper()
 	if rest, err := io.ReadAll(c.br); len(rest) > 0 || err != nil && strings.Contains(err.Error(), "timeout") {
 		c.t.Fatalf("the connection is open, or more came: %q, %v", rest, err)
-	}
-}
-
-// trustLoopback makes the test's own client a trusted proxy.
-func trustLoopback(cfg *config.Config) {
-	cfg.Listeners[0].TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-}
-
-// endpoint is the function's n-th.
-func (g *gateway) endpoint(n int) *table.Endpoint {
-	return g.keeper.Table().Functions["f"].Set().Endpoints[n]
-}
-
-// inFlight waits until n calls are on the function's first endpoint.
-func (g *gateway) inFlight(n int) {
-	g.t.Helper()
-	for began := time.Now(); g.endpoint(0).Link.Slots.InFlight() != n; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			g.t.Fatalf("%d calls in flight, want %d", g.endpoint(0).Link.Slots.InFlight(), n)
-		}
 	}
 }

@@ -1,91 +1,19 @@
 package http1_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/weir-gateway/weir/coldstart"
-	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
 )
-
-// A stage is a platform and a provider whose one function the test raises by
-// hand.
-type stage struct {
-	mu     sync.Mutex
-	report func([]discovery.Endpoint)
-	ups    atomic.Int64
-	downs  atomic.Int64
-	err    error
-}
-
-func (s *stage) String() string { return "stage" }
-
-func (s *stage) ScaleUp(context.Context, config.Function, int) error {
-	s.ups.Add(1)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
-}
-
-func (s *stage) ScaleDown(context.Context, config.Function, int) error {
-	s.downs.Add(1)
-	s.set()
-	return nil
-}
-
-func (s *stage) Replicas(context.Context, config.Function) (int, error) { return 0, nil }
-func (s *stage) set(endpoints ...discovery.Endpoint) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.report(endpoints)
-}
-
-func (s *stage) Watch(ctx context.Context, _ config.Function, report func([]discovery.Endpoint)) error {
-	s.mu.Lock()
-	s.report = report
-	s.mu.Unlock()
-	report(nil)
-	<-ctx.Done()
-	return nil
-}
-
-// cold starts a gateway whose function is at zero.
-func cold(t *testing.T, settings string) (*gateway, *stage) {
-	t.Helper()
-	s := &stage{}
-	doc := "functions: { f: { cold_start: { scaler: process" + settings + " }, process: { command: [none] } } }\nroutes: [{ path_prefix: /, function: f }]\n"
-	return start(t, doc, parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}}), s
-}
-
-// raise puts an instance there.
-func (s *stage) raise(t *testing.T, slots int, h http.HandlerFunc) {
-	t.Helper()
-	server := httptest.NewServer(h)
-	t.Cleanup(server.Close)
-	s.set(discovery.Endpoint{ID: "i", Addr: server.Listener.Addr().String(), Weight: 1, Slots: slots})
-}
-
-// held waits until n calls stand in line.
-func (g *gateway) held(n int) {
-	g.t.Helper()
-	for began := time.Now(); g.keeper.Table().Functions["f"].Hold.Len() != n; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			g.t.Fatalf("%d calls are held, want %d", g.keeper.Table().Functions["f"].Hold.Len(), n)
-		}
-	}
-}
 
 func TestHeldUntilItListens(t *testing.T) {
 	g, s := cold(t, "")
@@ -138,6 +66,7 @@ func TestClientThatLeavesIsNeverDispatched(t *testing.T) {
 }
 
 func TestAnswersOfTheLine(t *testing.T) {
+	t.Parallel()
 	f := func(name, settings, request string, prepare func(g *gateway, s *stage), status int, cause string) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
@@ -178,17 +107,6 @@ func TestAnswersOfTheLine(t *testing.T) {
 		c.send(get)
 		c.want("GET", 503)
 	}, 503, "CSF")
-}
-
-func TestDeadlineInLine(t *testing.T) {
-	s := &stage{}
-	g := start(t, "functions: { f: { timeouts: { request: 50ms }, cold_start: { scaler: process }, process: { command: [none] } } }\nroutes: [{ path_prefix: /, function: f }]\n",
-		parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}})
-	c := g.dial()
-	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-	c.want("GET", 504)
-	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n") // the connection goes on
-	c.want("GET", 504)
 }
 
 func TestOneSlotServesInOrder(t *testing.T) {
@@ -246,16 +164,9 @@ func TestInstanceThatRefusesLosesNothing(t *testing.T) {
 	c := g.dial()
 	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi")
 	g.held(1)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	_ = ln.Close() // it says that it is ready, and is not
-	s.set(discovery.Endpoint{ID: "liar", Addr: addr, Weight: 1})
-	for g.keeper.Table().Functions["f"].Start.Status().State != "warm" {
-		time.Sleep(time.Millisecond)
-	}
+	g.inState("starting")
+	s.set(newRefuser(t).endpoint()) // it says that it is ready, and is not
+	eventually(t, "the platform is asked again", func() bool { return s.ups.Load() == 2 })
 	server := httptest.NewServer(http.HandlerFunc(echo))
 	defer server.Close()
 	s.set(discovery.Endpoint{ID: "i", Addr: server.Listener.Addr().String(), Weight: 1})

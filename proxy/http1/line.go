@@ -45,7 +45,7 @@ func (p *Pool) serveLocked(at *list.Element, u *upConn, err error) {
 // latest.
 func (p *Pool) await(w *waiter, x *message.Exchange) (*upConn, error) {
 	until, passed := x.Deadline, os.ErrDeadlineExceeded
-	if most := p.settings.Load().maxWait; most > 0 && x.Sent.Add(most).Before(until) {
+	if most := p.settings.Load().Upstream.MaxWait; most > 0 && x.Sent.Add(most).Before(until) {
 		until, passed = x.Sent.Add(most), message.ErrBusy
 	}
 	for {
@@ -74,8 +74,8 @@ func (p *Pool) await(w *waiter, x *message.Exchange) (*upConn, error) {
 // dialLocked has as many connections made as somebody waits for, within the
 // limits.
 func (p *Pool) dialLocked() {
-	s := p.settings.Load()
-	for p.dials < p.waiting.Len() && (s.maxDials == 0 || p.dials < s.maxDials) && (s.maxOpen == 0 || p.open < s.maxOpen) {
+	most := p.settings.Load().Upstream
+	for p.dials < p.waiting.Len() && (most.MaxDials == 0 || p.dials < most.MaxDials) && (most.MaxConnections == 0 || p.open < most.MaxConnections) {
 		p.dials++
 		p.open++
 		go p.dialFor(p.serial, p.stood)

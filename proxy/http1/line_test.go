@@ -2,7 +2,6 @@ package http1_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -23,47 +22,8 @@ import (
 
 // What a caller may say about being held, and what it is told.
 
-// learned starts a function once, so that it is known to take a while, and
-// puts it back.
-func (g *gateway) learned(t *testing.T, s *stage, boot time.Duration) {
-	t.Helper()
-	c := g.dial()
-	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-	g.held(1)
-	time.Sleep(boot)
-	s.raise(t, 0, echo)
-	c.want("GET", 200)
-	s.set() // it has gone by itself
-	g.inState("cold")
-}
-
-func (g *gateway) inState(want string) {
-	g.t.Helper()
-	start := g.keeper.Table().Functions["f"].Start
-	for began := time.Now(); start.Status().State != want; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			g.t.Fatalf("the function is %s, want %s", start.Status().State, want)
-		}
-	}
-}
-
-// problem reads an answer that must be a fault's.
-func (c *client) problem(status int) (r *http.Response, p map[string]any) {
-	c.t.Helper()
-	r, body, err := c.answer("GET")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if r.StatusCode != status {
-		c.t.Fatalf("status %d, want %d: %s", r.StatusCode, status, body)
-	}
-	if err := json.Unmarshal([]byte(body), &p); err != nil {
-		c.t.Fatalf("%v: %s", err, body)
-	}
-	return r, p
-}
-
 func TestPreferWaitCapsTheHold(t *testing.T) {
+	t.Parallel()
 	g, s := cold(t, "")
 	c := g.dial()
 	began := time.Now()
@@ -93,6 +53,7 @@ func TestPreferWaitCapsTheHold(t *testing.T) {
 }
 
 func TestServerTiming(t *testing.T) {
+	t.Parallel()
 	g, s := cold(t, ", server_timing: true, cold_header: false")
 	c := g.dial()
 	c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -110,93 +71,6 @@ func TestServerTiming(t *testing.T) {
 	if r.Header.Get("X-Weir-Cold") != "" {
 		t.Error("X-Weir-Cold is switched off, and there")
 	}
-}
-
-func TestCallersDeadline(t *testing.T) {
-	f := func(name, field string, status int, cause string) {
-		t.Helper()
-		t.Run(name, func(t *testing.T) {
-			g, s := cold(t, "")
-			g.learned(t, s, 300*time.Millisecond)
-			c := g.dial()
-			before := s.ups.Load()
-			c.send("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n\r\n")
-			if status == 200 {
-				g.held(1)
-				s.raise(t, 0, echo)
-				c.want("GET", 200)
-				return
-			}
-			r, p := c.problem(status)
-			if p["cause"] != cause || r.Header.Get("Retry-After") == "" {
-				t.Errorf("%v %v", p, r.Header)
-			}
-			if strings.HasSuffix(field, " 0") {
-				return // it was late already
-			}
-			for began := time.Now(); s.ups.Load() == before; time.Sleep(time.Millisecond) {
-				if time.Since(began) > 10*time.Second {
-					t.Fatal("the start was not triggered")
-				}
-			}
-		})
-	}
-	f("cannot be met", "X-Request-Timeout-Ms: 100", 504, "DTX")
-	f("as Envoy says it", "x-envoy-upstream-rq-timeout-ms: 100", 504, "DTX")
-	f("as gRPC says it", "grpc-timeout: 100m", 504, "DTX")
-	f("is over", "X-Request-Timeout-Ms: 0", 504, "DTX")
-	f("can be met", "X-Request-Timeout-Ms: 9000", 200, "")
-	f("cannot be read", "X-Request-Timeout-Ms: soon", 200, "")
-}
-
-func TestCallersDeadlineInLine(t *testing.T) {
-	g, _ := cold(t, "") // nothing is known of its starts
-	c := g.dial()
-	c.send("GET / HTTP/1.1\r\nHost: h\r\nX-Request-Timeout-Ms: 50\r\n\r\n")
-	r, p := c.problem(504)
-	if p["cause"] != "UT" || p["reason"] != "hold_deadline" || r.Header.Get("Retry-After") == "" {
-		t.Errorf("%v %v", p, r.Header)
-	}
-}
-
-func TestBudgetIsToldUpstream(t *testing.T) {
-	f := func(name, settings, fields string, want func(h http.Header) bool) {
-		t.Helper()
-		t.Run(name, func(t *testing.T) {
-			var got http.Header
-			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() }))
-			defer server.Close()
-			g := start(t, fmt.Sprintf("functions: { f: { endpoints: ['%s']%s } }\nroutes: [{ path_prefix: /, function: f }]\n",
-				server.Listener.Addr(), settings), parts{})
-			c := g.dial()
-			c.send("GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n")
-			c.want("GET", 200)
-			if !want(got) {
-				t.Errorf("the endpoint saw %v", got)
-			}
-		})
-	}
-	millis := func(h http.Header) int {
-		n, err := strconv.Atoi(h.Get("X-Request-Timeout-Ms"))
-		if err != nil || len(h.Values("X-Request-Timeout-Ms")) != 1 {
-			return -1
-		}
-		return n
-	}
-	f("the function's", "", "", func(h http.Header) bool { return millis(h) > 10_000 && millis(h) <= 15_000 })
-	f("the caller's", "", "x-request-timeout-ms: 5000\r\n", func(h http.Header) bool { return millis(h) > 1000 && millis(h) <= 5000 })
-	f("the caller's is longer", ", timeouts: { request: 8s }", "x-request-timeout-ms: 50000\r\n", func(h http.Header) bool { return millis(h) > 1000 && millis(h) <= 8000 })
-	f("bounded", ", deadline: { max: 3s }", "x-request-timeout-ms: 5000\r\n", func(h http.Header) bool { return millis(h) > 500 && millis(h) <= 3000 })
-	f("the shortest", "", "x-envoy-expected-rq-timeout-ms: 4000\r\nx-request-timeout-ms: 9000\r\n", func(h http.Header) bool {
-		return millis(h) > 500 && millis(h) <= 4000 && h.Get("X-Envoy-Expected-Rq-Timeout-Ms") == ""
-	})
-	f("gRPC", "", "grpc-timeout: 6S\r\n", func(h http.Header) bool {
-		return millis(h) <= 6000 && h.Get("Grpc-Timeout") == fmt.Sprint(millis(h), "m")
-	})
-	f("a field of one's own", ", deadline: { header: x-patience }", "X-Patience: 2500\r\n", func(h http.Header) bool {
-		return millis(h) > 500 && millis(h) <= 2500
-	})
-	f("not told", ", deadline: { propagate: false }", "x-request-timeout-ms: 5000\r\n", func(h http.Header) bool { return millis(h) == 5000 })
 }
 
 func TestPrioritiesInLine(t *testing.T) {
@@ -229,6 +103,42 @@ routes:
 	// The first in line had been let look already when the others came.
 	if got := strings.Join(order, " "); got != "/batch/3 /5 /1 /4 /batch/0 /2" && got != "/batch/0 /batch/3 /5 /1 /4 /2" {
 		t.Errorf("served in the order %s", got)
+	}
+}
+
+// The newest go first once half of the time of the first in line is over, every
+// ninth aside; and when it has gone, all go in order again.
+func TestNewestFirstInALineThatIsLate(t *testing.T) {
+	t.Parallel()
+	g, s := cold(t, ", concurrency: 1, overload_order: lifo, max_wait: 60s }, timeouts: { request: 60s")
+	const n = 13
+	var clients []*client
+	for i := range n {
+		c := g.dial()
+		wait := 60
+		if i == 0 {
+			wait = 6
+		}
+		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: h\r\nPrefer: wait=%d\r\n\r\n", i, wait)
+		clients = append(clients, c)
+		g.held(i + 1)
+	}
+	time.Sleep(3100 * time.Millisecond)
+	var mu sync.Mutex
+	var order []string
+	s.raise(t, 1, func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, r.URL.Path)
+	})
+	for _, c := range clients {
+		c.want("GET", 200)
+	}
+	if got := strings.Join(order, " "); got != "/12 /11 /10 /9 /8 /7 /6 /5 /0 /1 /2 /3 /4" {
+		t.Errorf("served in the order %s", got)
+	}
+	if n := g.keeper.Pool().Held(); n != 0 {
+		t.Errorf("%d places are still taken", n)
 	}
 }
 
@@ -314,22 +224,129 @@ routes: [{ path_prefix: /, function: f }]
 	}
 }
 
-// An instance that is there and refuses: the call goes back to its place, three
-// times, and then is told.
-func TestInstanceThatOnlyRefuses(t *testing.T) {
-	g, s := cold(t, ", concurrency: 1")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+// A refuser is an instance that lives and takes no connections, until it is told
+// to listen. Its address is one that no other test's listener is given.
+type refuser struct {
+	t    *testing.T
+	addr string
+}
+
+func newRefuser(t *testing.T) *refuser {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.84.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := ln.Addr().String()
 	_ = ln.Close()
+	return &refuser{t, ln.Addr().String()}
+}
+
+func (r *refuser) listen(h http.HandlerFunc) (stop func() error) {
+	r.t.Helper()
+	ln, err := net.Listen("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	server := &http.Server{Handler: h}
+	go func() { _ = server.Serve(ln) }()
+	r.t.Cleanup(func() { _ = server.Close() })
+	return server.Close
+}
+
+func (r *refuser) endpoint() discovery.Endpoint {
+	return discovery.Endpoint{ID: "refuser", Addr: r.addr, Weight: 1, Slots: 1}
+}
+
+const posted = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
+
+// refused is a gateway with a call that the only instance has refused.
+func refused(t *testing.T) (*gateway, *stage, *refuser, *client) {
+	t.Helper()
+	g, s := cold(t, ", concurrency: 1")
+	r := newRefuser(t)
 	c := g.dial()
-	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi")
+	c.send(posted)
 	g.held(1)
-	s.set(discovery.Endpoint{ID: "liar", Addr: addr, Weight: 1, Slots: 1})
-	c.want("POST", 502)
-	if r := g.record(1); r.tries != 4 || r.cause != "UF" {
+	g.inState("starting") // else it is taken for one that was there before
+	s.set(r.endpoint())
+	eventually(t, "the platform is asked again", func() bool { return s.ups.Load() == 2 })
+	return g, s, r, c
+}
+
+// An instance that is there and refuses takes no call until it listens: the one
+// it refused goes back to its place, and the platform is asked again.
+func TestInstanceThatRefuses(t *testing.T) {
+	t.Parallel()
+	g, _, r, c := refused(t)
+	g.held(1)
+	g.inState("starting")
+	if set := g.keeper.Table().Functions["f"].Set().Endpoints; len(set) != 0 {
+		t.Errorf("%s is still in the set", set[0].ID)
+	}
+	r.listen(echo)
+	c.want("POST", 200)
+	if r := g.record(1); r.tries != 2 {
+		t.Errorf("recorded %+v", r)
+	}
+	g.inState("warm")
+}
+
+// One of two refuses: the other has the calls, also the one that went back.
+func TestOneOfTwoInstancesRefuses(t *testing.T) {
+	t.Parallel()
+	g, s, r, c := refused(t)
+	well := httptest.NewServer(http.HandlerFunc(echo))
+	t.Cleanup(well.Close)
+	s.set(r.endpoint(), discovery.Endpoint{ID: "well", Addr: well.Listener.Addr().String(), Weight: 1, Slots: 1})
+	c.want("POST", 200)
+	for range 20 {
+		c.send(posted)
+		c.want("POST", 200)
+	}
+	for i := range 21 {
+		if r := g.record(i + 1); r.tries > 2 || i > 0 && r.tries > 1 {
+			t.Errorf("recorded %+v", r)
+		}
+	}
+}
+
+// One that never listens ends as a start that took too long, and is stopped.
+func TestInstanceThatOnlyRefuses(t *testing.T) {
+	t.Parallel()
+	g, s := cold(t, ", concurrency: 1, start_timeout: 2s")
+	r := newRefuser(t)
+	c := g.dial()
+	c.send(posted)
+	g.held(1)
+	g.inState("starting")
+	s.set(r.endpoint())
+	c.want("POST", 503)
+	if r := g.record(1); r.tries != 1 || r.cause != "CSF" {
+		t.Errorf("recorded %+v", r)
+	}
+	eventually(t, "it is stopped", func() bool { return s.downs.Load() == 1 })
+}
+
+// One that has served, lives and listens no more is replaced, long before its start
+// would have taken too long, and the call that found out is served by the next.
+func TestInstanceThatListensNoMoreIsReplaced(t *testing.T) {
+	t.Parallel()
+	g, s := cold(t, ", concurrency: 1")
+	r := newRefuser(t)
+	c := g.dial()
+	c.send(posted)
+	g.held(1)
+	g.inState("starting")
+	stop := r.listen(echo)
+	s.set(r.endpoint())
+	c.want("POST", 200)
+	_ = stop()
+	c.send(posted)
+	eventually(t, "it is stopped, and another asked for", func() bool { return s.downs.Load() == 1 && s.ups.Load() == 3 })
+	g.held(1)
+	s.raise(t, 1, echo)
+	c.want("POST", 200)
+	if r := g.record(2); r.status != 200 || r.cause != "" {
 		t.Errorf("recorded %+v", r)
 	}
 }
@@ -345,17 +362,9 @@ func TestRefusedCallsKeepTheirPlace(t *testing.T) {
 		clients = append(clients, c)
 		g.held(i + 1)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = ln.Close()
-	s.set(discovery.Endpoint{ID: "liar", Addr: ln.Addr().String(), Weight: 1, Slots: 1})
-	for began := time.Now(); len(g.keeper.Table().Functions["f"].Set().Endpoints) == 0 || !g.endpoint(0).Outlier.Ejected(time.Now()); time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			t.Fatal("nobody has tried the liar")
-		}
-	}
+	g.inState("starting")
+	s.set(newRefuser(t).endpoint())
+	eventually(t, "the platform is asked again", func() bool { return s.ups.Load() == 2 })
 	s.set() // and is found out
 	g.inState("starting")
 	g.held(n)
@@ -413,6 +422,7 @@ func TestSlowStart(t *testing.T) {
 
 // Streams are never answered to their end: time opens the window as well.
 func TestSlowStartOfSlowAnswers(t *testing.T) {
+	t.Parallel()
 	g, s := cold(t, "")
 	const n = 20
 	var clients []*client

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/weir-gateway/weir/config"
 )
@@ -122,35 +121,6 @@ func TestMalformedBodies(t *testing.T) {
 	f("trailer that is none", "3\r\nabc\r\n0\r\nabc\r\n\r\n", 400)
 	f("long trailers", "0\r\n"+strings.Repeat("A: "+strings.Repeat("b", 100)+"\r\n", 20)+"\r\n", 400)
 	f("long body", "50\r\n"+strings.Repeat("a", 80)+"\r\n50\r\n"+strings.Repeat("a", 80)+"\r\n0\r\n\r\n", 413)
-}
-
-func TestSlowHeads(t *testing.T) {
-	g := start(t, backend(t, echo), parts{prepare: func(cfg *config.Config) {
-		cfg.Listeners[0].Limits.HeadTimeout = 50 * time.Millisecond
-	}})
-	c := g.dial()
-	c.send("GET / HTTP/1.1\r\nHos")
-	c.want("GET", 408)
-	c.wantClosed()
-	// One byte at a time, but in time, is a call like any other.
-	g = start(t, backend(t, echo), parts{})
-	c = g.dial()
-	for _, b := range []byte("GET /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi") {
-		c.send(string(b))
-	}
-	if got := c.want("GET", 200); got != `GET /slow "hi"` {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestSlowBodies(t *testing.T) {
-	g := start(t, backend(t, echo), parts{prepare: func(cfg *config.Config) {
-		cfg.Listeners[0].Limits.BodyProgress = 50 * time.Millisecond
-	}})
-	c := g.dial()
-	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe")
-	c.want("POST", 408)
-	c.wantClosed()
 }
 
 // A call after a good one on the same connection is held to the same rules.

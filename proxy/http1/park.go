@@ -52,18 +52,33 @@ func (c *conn) parked(fd uintptr) bool {
 	switch {
 	case err == unix.EAGAIN:
 		return false
-	case err != 0 || n == 0:
+	case err != 0 || n == 0 && !c.mayHalfClose():
 		c.gone = true
-	default: // bytes ahead; its end may stand behind them
-		c.gone = hasLeft(int(fd))
+	default: // its end, or bytes ahead, which its end may stand behind
+		c.gone = c.hasLeft(int(fd))
 	}
 	return c.gone
 }
 
-// hasLeft tells whether the peer has closed its side, even behind bytes that
-// were not read yet.
-func hasLeft(fd int) bool {
+// mayHalfClose tells whether the client may end its side and wait for its answer.
+func (c *conn) mayHalfClose() bool { return c.cfg.HalfClose == "wait" }
+
+// leaves are the events on a client's connection by which it leaves: the end of
+// its side, even behind bytes that were not read yet, or the end of both, which
+// epoll tells of unasked.
+func (c *conn) leaves() uint32 {
+	if c.mayHalfClose() {
+		return 0
+	}
+	return unix.EPOLLRDHUP
+}
+
+// hasLeft is the same for who looks.
+func (c *conn) hasLeft(fd int) bool {
+	const established, closeWait = 1, 8 // of the kernel's tcp_states.h
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-	const established = 1 // TCP_ESTABLISHED of the kernel's tcp_states.h
-	return err == nil && info.State != established
+	if err != nil || info.State == established {
+		return false
+	}
+	return info.State != closeWait || !c.mayHalfClose()
 }

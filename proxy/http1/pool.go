@@ -18,9 +18,9 @@ import (
 // A Pool is the connections to one endpoint: a table.Transport. The one used
 // last is used next, so that those that are not needed grow old.
 type Pool struct {
-	network, addr string
-	host          string // for a request without one
-	settings      atomic.Pointer[upSettings]
+	addr     string
+	unix     bool // addr is a path
+	settings atomic.Pointer[upSettings]
 
 	mu      sync.Mutex // guards all below
 	idle    []*upConn  // the last is the one used last; empty while anybody waits
@@ -36,21 +36,27 @@ type Pool struct {
 
 // NewPool makes the Transport to an address: host:port, or unix:/path.
 func NewPool(addr string) table.Transport {
-	p := &Pool{network: "tcp", addr: addr, host: addr}
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		p.network, p.addr, p.host = "unix", path, "localhost"
-	}
-	p.Configure(table.Settings{
+	p := &Pool{}
+	p.addr, p.unix = strings.CutPrefix(addr, "unix:")
+	p.Configure(&table.Settings{
 		Timeouts: config.Timeouts{Connect: time.Second, Idle: time.Minute},
 		Account:  new(table.Account),
 	})
 	return p
 }
 
+// host is for a request without one.
+func (p *Pool) host() string {
+	if p.unix {
+		return "localhost"
+	}
+	return p.addr
+}
+
 // Configure sets what the connections obey from now on. They are kept for two
 // thirds of the idle timeout: an endpoint that has the same setting must not be
 // the first to close.
-func (p *Pool) Configure(s table.Settings) {
+func (p *Pool) Configure(s *table.Settings) {
 	p.mu.Lock()
 	was := p.settings.Load()
 	now := newUpSettings(s, was)
@@ -134,14 +140,14 @@ func (p *Pool) offerLocked(u *upConn) (taken bool) {
 	u.kept = true
 	p.idle = append(p.idle, u)
 	if p.sweeper == nil {
-		p.sweeper = time.AfterFunc(p.settings.Load().keep, p.sweep)
+		p.sweeper = time.AfterFunc(p.settings.Load().keep(), p.sweep)
 	}
 	return true
 }
 
 // sweep closes the connections that have stood for too long.
 func (p *Pool) sweep() {
-	keep := p.settings.Load().keep
+	keep := p.settings.Load().keep()
 	limit := time.Now().Add(-keep)
 	p.mu.Lock()
 	n := 0
@@ -158,8 +164,12 @@ func (p *Pool) sweep() {
 	}
 	p.mu.Unlock()
 	for _, u := range old {
-		u.farewell()
-		u.discard(table.Idle)
+		end := u.look()
+		if end == alive {
+			u.farewell()
+			end = table.Idle
+		}
+		u.discard(end)
 	}
 }
 
@@ -234,7 +244,7 @@ func (u *upConn) discard(why table.End) {
 	_ = u.nc.Close()
 	u.drop()
 	p := u.pool
-	p.settings.Load().account.Close(why)
+	p.settings.Load().Account.Close(why)
 	p.mu.Lock()
 	p.open--
 	p.dialLocked() // there may be room for whoever waits

@@ -29,8 +29,6 @@ func proxied(prepare func(l *config.Listener)) parts {
 	})
 }
 
-func nothing(*config.Listener) {}
-
 // The header says who the client of every call on the connection is, whole or in
 // pieces, and no byte behind it is lost.
 func TestProxyHeaders(t *testing.T) {
@@ -80,6 +78,7 @@ func TestProxyHeaders(t *testing.T) {
 }
 
 func TestProxyHeadersThatAreNone(t *testing.T) {
+	t.Parallel()
 	g := start(t, backend(t, echoClient), proxied(func(l *config.Listener) { l.Limits.HeadTimeout = 300 * time.Millisecond }))
 	turned := 0
 	closed := func(sent string) {

@@ -168,7 +168,7 @@ func (c *conn) readProxyHeader() bool {
 // noProxyHeader counts a connection that has no whole header.
 func (c *conn) noProxyHeader(err error) bool {
 	c.server.door.refused[refusedProxyHeader].Add(1)
-	c.server.log.Debug("connection closed", "listener", c.server.name, "peer", string(c.client.Peer), "error", err.Error())
+	c.server.log.Debug("connection closed", "listener", c.server.Name(), "peer", string(c.client.Peer), "error", err.Error())
 	return false
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy"
 )
 
@@ -106,7 +107,7 @@ var never time.Time
 func (l *restLine) push(c *conn, idle time.Duration, sweep func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.rests.Store(time.Now().UnixNano())
+	c.rests.Store(moment.Nanos(time.Now()))
 	c.inLine, c.prev, c.next = true, l.last, nil
 	if l.last == nil {
 		l.first = c
@@ -150,7 +151,7 @@ func (l *restLine) takeFirst(w *Watcher, limit time.Time) *conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := l.first; c != nil; c = c.next {
-		if !limit.IsZero() && c.rests.Load() >= limit.UnixNano() {
+		if !limit.IsZero() && c.rests.Load() >= moment.Nanos(limit) {
 			return nil
 		}
 		if w.resting.take(&c.resting) { // or a call comes, or it is about to rest
@@ -181,7 +182,7 @@ func (l *restLine) sweepAgain(idle time.Duration) {
 	case l.first == nil:
 		l.sweeper = nil
 	default:
-		due := time.Until(time.Unix(0, l.first.rests.Load()).Add(idle - awake))
+		due := time.Until(moment.Time(l.first.rests.Load()).Add(idle - awake))
 		l.sweeper.Reset(max(due, idle/8, awake))
 	}
 }

@@ -224,11 +224,12 @@ func TestIsValue(t *testing.T) {
 }
 
 // Ready keeps its word: when it says yes, Next does not wait; and it says yes
-// when there is a byte of data to be had.
+// when there is a byte of data to be had, or a fault in what has come.
 func TestReady(t *testing.T) {
 	bodies := []string{
 		"5\r\nhello\r\n5;a=b\r\nworld\r\n0\r\n\r\n", "005\r\nhello\r\n000;a\r\nA: b\r\nC: d\r\n\r\nGET", "0\r\n\r\n", "5\r\nhello0\r\n\r\n", "x\r\n", "0x5\r\nhello\r\n",
-		"5\r\nhello\r\n5\nworld", "0\r\nA\r\n\r\n",
+		"5\r\nhello\r\n5\nworld", "0\r\nA\r\n\r\n", "{\"error\":1}", "5 x\r\n", "\r\n5", "1234567890123456\r\n", "0\r\n: b\r\n\r\n", "0\r\nA: \x00",
+		"0\r\n" + strings.Repeat("A: b\r\n", maxTrailers+1) + "\r\n",
 	}
 	for _, whole := range bodies {
 		for cut := range len(whole) + 1 {
@@ -243,6 +244,9 @@ func TestReady(t *testing.T) {
 				}
 				if !ready && len(p) > 0 {
 					t.Fatalf("%q: %q was there, and it was not ready", whole[:cut], p)
+				}
+				if !ready && err != nil && !waited {
+					t.Fatalf("%q: %v, and it was not ready", whole[:cut], err)
 				}
 				if err != nil {
 					break

@@ -16,6 +16,7 @@ type sender struct {
 	attempt func(fd uintptr) bool // s.once, made once
 
 	pieces [3][]byte // what is not sent yet
+	tried  bool      // at least one attempt was made
 	sent   int
 	err    syscall.Errno
 	vector [3]unix.Iovec
@@ -33,6 +34,7 @@ func (s *sender) open(rc syscall.RawConn) {
 
 // write sends the pieces, in order, and returns how much of them is on its way.
 func (s *sender) write(pieces ...[]byte) (int, error) {
+	s.tried = s.tls != nil
 	if s.tls != nil {
 		return s.writeTLS(pieces)
 	}
@@ -49,6 +51,7 @@ func (s *sender) write(pieces ...[]byte) (int, error) {
 // once makes one attempt after another until all is sent, or the socket takes
 // no more.
 func (s *sender) once(fd uintptr) bool {
+	s.tried = true
 	for {
 		var n int
 		switch first, count := s.first(); {

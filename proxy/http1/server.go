@@ -30,7 +30,6 @@ type Core interface {
 
 // A Server is the serve loop of one listener.
 type Server struct {
-	name     string
 	settings atomic.Pointer[settings]
 	core     Core
 	watcher  *Watcher
@@ -60,7 +59,7 @@ type settings struct {
 
 // NewServer makes a Server for a listener; idle is the keep-alive wait.
 func NewServer(cfg config.Listener, idle time.Duration, core Core, w *Watcher, log *slog.Logger) *Server {
-	s := &Server{name: cfg.Name, core: core, watcher: w, log: log, conns: map[*conn]struct{}{}, clients: map[clientKey]int{}}
+	s := &Server{core: core, watcher: w, log: log, conns: map[*conn]struct{}{}, clients: map[clientKey]int{}}
 	s.Configure(cfg, idle)
 	w.serves(s)
 	return s
@@ -98,7 +97,7 @@ func orElse[T config.Size | time.Duration](limit, none T) T {
 func (s *Server) Open() int { return int(s.open.Load()) }
 
 // Name is the listener's.
-func (s *Server) Name() string { return s.name }
+func (s *Server) Name() string { return s.settings.Load().Name }
 
 // Serve accepts connections from ln until Drain or Close; it owns ln.
 func (s *Server) Serve(ln net.Listener) error {
@@ -119,7 +118,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("listener %s: %w", s.name, err)
+			return fmt.Errorf("listener %s: %w", s.Name(), err)
 		}
 		s.accept(nc)
 	}
@@ -130,7 +129,7 @@ func (s *Server) Serve(ln net.Listener) error {
 func (s *Server) start(nc net.Conn, cfg *settings, peer netip.Addr, direct, unproven bool) {
 	c := &conn{server: s, counted: direct, unproven: unproven}
 	if err := c.open(nc); err != nil {
-		s.log.Error("cannot serve", "listener", s.name, "error", err.Error())
+		s.log.Error("cannot serve", "listener", s.Name(), "error", err.Error())
 		_ = nc.Close()
 		if direct {
 			s.exit(peer)
@@ -181,9 +180,11 @@ func (s *Server) guard(c *conn) (rests bool) {
 
 // Drain stops accepting, closes idle connections, and waits for the calls that
 // are running; their answers end their connections. When ctx ends first the
-// rest is cut off and ErrForced returned.
+// rest is cut off and ErrForced returned. It may be called again, with another
+// time: the earlier one counts.
 func (s *Server) Drain(ctx context.Context) error {
 	s.draining.Store(true)
+	defer s.watcher.leaves(s)
 	s.mu.Lock()
 	if s.listener != nil {
 		_ = s.listener.Close()

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -149,7 +150,7 @@ func (u *upConn) takeBody() error {
 		c.took(n)
 		c.call.BodyTouched = true
 		now := time.Now()
-		u.upload.moved.Store(now.UnixNano())
+		u.upload.moved.Store(moment.Nanos(now))
 		u.writeBy(now.Add(writePatience), writePatience/8)
 		return u.sender.writeFrom(p, n)
 	})

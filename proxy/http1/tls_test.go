@@ -3,16 +3,10 @@ package http1_test
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -22,93 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/testkit"
 	"github.com/weir-gateway/weir/proxy/table"
 )
-
-// An authority signs certificates.
-type authority struct {
-	t    testing.TB
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string // its own, in PEM
-	n    int64
-}
-
-func newAuthority(t testing.TB) *authority {
-	t.Helper()
-	a := &authority{t: t, dir: t.TempDir()}
-	a.key = a.newKey()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &a.key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.file = a.write("CERTIFICATE", der)
-	return a
-}
-
-func (a *authority) newKey() *ecdsa.PrivateKey {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return key
-}
-
-func (a *authority) write(kind string, der []byte) string {
-	a.n++
-	name := filepath.Join(a.dir, fmt.Sprintf("%d.pem", a.n))
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-	return name
-}
-
-// sign makes a certificate for a host that holds for so long from now.
-func (a *authority) sign(host string, life time.Duration) (cert tls.Certificate, certFile, keyFile string) {
-	a.t.Helper()
-	key := a.newKey()
-	a.n++
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(a.n), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(life),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if ip := net.ParseIP(host); ip != nil {
-		template.IPAddresses = []net.IP{ip}
-	} else {
-		template.DNSNames = []string{host}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, a.write("CERTIFICATE", der), a.write("PRIVATE KEY", raw)
-}
-
-// pool is of those who trust the authority.
-func (a *authority) pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(a.cert)
-	return p
-}
-
-// server is an endpoint with a certificate for 127.0.0.1.
-func (a *authority) server() *tls.Config {
-	cert, _, _ := a.sign("127.0.0.1", time.Hour)
-	return &tls.Config{Certificates: []tls.Certificate{cert}}
-}
 
 // tlsEndpoint is rawEndpoint over TLS. f gets the TLS connection, after the
 // handshake.
@@ -139,18 +49,18 @@ func answering(nc *tls.Conn, br *bufio.Reader) {
 }
 
 func TestTLS(t *testing.T) {
-	us, them := newAuthority(t), newAuthority(t)
-	_, ownCert, ownKey := us.sign("weir", time.Hour)
-	_, strangeCert, strangeKey := them.sign("weir", time.Hour)
+	us, them := testkit.NewAuthority(t), testkit.NewAuthority(t)
+	_, ownCert, ownKey := us.Sign("weir", time.Hour)
+	_, strangeCert, strangeKey := them.Sign("weir", time.Hour)
 	named := func(host string, life time.Duration) *tls.Config {
-		cert, _, _ := us.sign(host, life)
+		cert, _, _ := us.Sign(host, life)
 		return &tls.Config{Certificates: []tls.Certificate{cert}}
 	}
 	with := func(cfg *tls.Config, change func(*tls.Config)) *tls.Config {
 		change(cfg)
 		return cfg
 	}
-	wantsCert := func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, us.pool() }
+	wantsCert := func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, us.Pool() }
 	old := func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }
 
 	f := func(name string, cfg *tls.Config, block, wantError string) {
@@ -197,32 +107,33 @@ func TestTLS(t *testing.T) {
 			}
 		})
 	}
-	ca := "ca_file: " + us.file
+	ca := "ca_file: " + us.File
 	const certificate, protocol = "tls_certificate_error", "tls_protocol_error"
-	f("good", us.server(), ca, "")
-	f("TLS 1.2", with(us.server(), old), ca, "")
+	f("good", us.Server("127.0.0.1"), ca, "")
+	f("TLS 1.2", with(us.Server("127.0.0.1"), old), ca, "")
 	f("by another name", named("api.internal", time.Hour), ca+", server_name: api.internal", "")
 	f("wrong name", named("api.internal", time.Hour), ca, certificate)
-	f("another wrong name", us.server(), ca+", server_name: api.internal", certificate)
-	f("unknown authority", them.server(), ca, certificate)
-	f("the system's authorities", us.server(), "", certificate)
-	f("not looked at", them.server(), "insecure_skip_verify: true", "")
+	f("another wrong name", us.Server("127.0.0.1"), ca+", server_name: api.internal", certificate)
+	f("unknown authority", them.Server("127.0.0.1"), ca, certificate)
+	f("the system's authorities", us.Server("127.0.0.1"), "", certificate)
+	f("not looked at", them.Server("127.0.0.1"), "insecure_skip_verify: true", "")
 	f("expired", named("127.0.0.1", -time.Minute), ca, certificate)
-	f("own certificate", with(us.server(), wantsCert), ca+", cert_file: "+ownCert+", key_file: "+ownKey, "")
-	f("own certificate, 1.2", with(with(us.server(), wantsCert), old), ca+", cert_file: "+ownCert+", key_file: "+ownKey, "")
-	f("no own certificate", with(us.server(), wantsCert), ca, protocol)
-	f("no own certificate, 1.2", with(with(us.server(), wantsCert), old), ca, protocol)
-	f("own certificate, of strangers", with(us.server(), wantsCert), ca+", cert_file: "+strangeCert+", key_file: "+strangeKey, protocol)
-	f("TLS 1.1", with(us.server(), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }), ca, protocol)
-	f("TLS 1.0", with(us.server(), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10 }), ca, protocol)
-	f("1.3 at least", with(us.server(), old), ca+`, min_version: "1.3"`, protocol)
-	f("HTTP/1.1 by ALPN", with(us.server(), func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} }), ca, "")
-	f("another protocol only", with(us.server(), func(c *tls.Config) { c.NextProtos = []string{"h3"} }), ca, protocol)
+	f("own certificate", with(us.Server("127.0.0.1"), wantsCert), ca+", cert_file: "+ownCert+", key_file: "+ownKey, "")
+	f("own certificate, 1.2", with(with(us.Server("127.0.0.1"), wantsCert), old), ca+", cert_file: "+ownCert+", key_file: "+ownKey, "")
+	f("no own certificate", with(us.Server("127.0.0.1"), wantsCert), ca, protocol)
+	f("no own certificate, 1.2", with(with(us.Server("127.0.0.1"), wantsCert), old), ca, protocol)
+	f("own certificate, of strangers", with(us.Server("127.0.0.1"), wantsCert), ca+", cert_file: "+strangeCert+", key_file: "+strangeKey, protocol)
+	f("TLS 1.1", with(us.Server("127.0.0.1"), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }), ca, protocol)
+	f("TLS 1.0", with(us.Server("127.0.0.1"), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS10 }), ca, protocol)
+	f("1.3 at least", with(us.Server("127.0.0.1"), old), ca+`, min_version: "1.3"`, protocol)
+	f("HTTP/1.1 by ALPN", with(us.Server("127.0.0.1"), func(c *tls.Config) { c.NextProtos = []string{"h2", "http/1.1"} }), ca, "")
+	f("another protocol only", with(us.Server("127.0.0.1"), func(c *tls.Config) { c.NextProtos = []string{"h3"} }), ca, protocol)
 }
 
 func TestTLSToWhatIsNot(t *testing.T) {
-	us := newAuthority(t)
-	g := start(t, overTLS(says(t, ok), "ca_file: "+us.file), parts{})
+	t.Parallel()
+	us := testkit.NewAuthority(t)
+	g := start(t, overTLS(says(t, ok), "ca_file: "+us.File), parts{})
 	c := g.dial()
 	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
 	c.want("POST", 502)
@@ -232,7 +143,7 @@ func TestTLSToWhatIsNot(t *testing.T) {
 
 	// One that accepts and says nothing.
 	silent := rawEndpoint(t, func(nc net.Conn, _ *bufio.Reader) { _, _ = io.Copy(io.Discard, nc) })
-	doc := strings.Replace(overTLS(silent, "ca_file: "+us.file), "endpoints", "timeouts: { connect: 100ms }, endpoints", 1)
+	doc := strings.Replace(overTLS(silent, "ca_file: "+us.File), "endpoints", "timeouts: { connect: 100ms }, endpoints", 1)
 	g = start(t, doc, parts{})
 	c = g.dial()
 	c.send(get)
@@ -244,15 +155,15 @@ func TestTLSToWhatIsNot(t *testing.T) {
 
 // What the endpoint is told: the name, and that the protocol is HTTP/1.1.
 func TestTLSHello(t *testing.T) {
-	us := newAuthority(t)
-	cert, _, _ := us.sign("localhost", time.Hour)
+	us := testkit.NewAuthority(t)
+	cert, _, _ := us.Sign("localhost", time.Hour)
 	hellos := make(chan tls.ClientHelloInfo, 10)
 	addr := tlsEndpoint(t, &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		hellos <- tls.ClientHelloInfo{ServerName: h.ServerName, SupportedProtos: h.SupportedProtos}
 		return &cert, nil
 	}}, answering)
 	_, port, _ := net.SplitHostPort(addr)
-	g := start(t, overTLS("localhost:"+port, "ca_file: "+us.file), parts{})
+	g := start(t, overTLS("localhost:"+port, "ca_file: "+us.File), parts{})
 	c := g.dial()
 	c.send(get)
 	c.want("GET", 200)
@@ -263,11 +174,11 @@ func TestTLSHello(t *testing.T) {
 
 // Connections are used again, and a new one resumes the session.
 func TestTLSReuse(t *testing.T) {
-	us := newAuthority(t)
+	us := testkit.NewAuthority(t)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		var conns, resumed atomic.Int64
 		closed := make(chan struct{})
-		cfg := us.server()
+		cfg := us.Server("127.0.0.1")
 		cfg.MaxVersion = version
 		addr := tlsEndpoint(t, cfg, func(nc *tls.Conn, br *bufio.Reader) {
 			conns.Add(1)
@@ -287,7 +198,7 @@ func TestTLSReuse(t *testing.T) {
 				}
 			}
 		})
-		g := start(t, overTLS(addr, "ca_file: "+us.file), parts{})
+		g := start(t, overTLS(addr, "ca_file: "+us.File), parts{})
 		c := g.dial()
 		for range 50 {
 			c.send(get)
@@ -314,13 +225,13 @@ func TestTLSReuse(t *testing.T) {
 // A connection that was probed, and has the server's tickets waiting on it, is
 // as good as new.
 func TestTLSProbe(t *testing.T) {
-	us := newAuthority(t)
+	us := testkit.NewAuthority(t)
 	var conns atomic.Int64
-	addr := tlsEndpoint(t, us.server(), func(nc *tls.Conn, br *bufio.Reader) {
+	addr := tlsEndpoint(t, us.Server("127.0.0.1"), func(nc *tls.Conn, br *bufio.Reader) {
 		conns.Add(1)
 		answering(nc, br)
 	})
-	g := start(t, overTLS(addr, "ca_file: "+us.file), parts{})
+	g := start(t, overTLS(addr, "ca_file: "+us.File), parts{})
 	if err := g.endpoint(0).Conns.Probe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -339,14 +250,14 @@ func TestTLSProbe(t *testing.T) {
 // The end of TLS that nobody announces is no end of a body: RFC 9112 section
 // 9.8. One that is announced is.
 func TestTLSTruncation(t *testing.T) {
-	us := newAuthority(t)
+	us := testkit.NewAuthority(t)
 	for _, answer := range []string{
 		"HTTP/1.1 200 OK\r\n\r\nhello",
 		"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
 	} {
 		for _, announced := range []bool{true, false} {
-			addr := tlsEndpoint(t, us.server(), func(nc *tls.Conn, br *bufio.Reader) {
+			addr := tlsEndpoint(t, us.Server("127.0.0.1"), func(nc *tls.Conn, br *bufio.Reader) {
 				_, _ = head(br)
 				_, _ = io.WriteString(nc, answer)
 				if announced {
@@ -356,7 +267,7 @@ func TestTLSTruncation(t *testing.T) {
 				}
 				_, _ = io.Copy(io.Discard, nc.NetConn())
 			})
-			g := start(t, overTLS(addr, "ca_file: "+us.file), parts{})
+			g := start(t, overTLS(addr, "ca_file: "+us.File), parts{})
 			c := g.dial()
 			c.send(get)
 			r, body, err := c.answer("GET")
@@ -373,9 +284,9 @@ func TestTLSTruncation(t *testing.T) {
 
 // Bytes behind an answer are noticed even where TLS has read them already.
 func TestTLSExtraBytes(t *testing.T) {
-	us := newAuthority(t)
+	us := testkit.NewAuthority(t)
 	var conns atomic.Int64
-	addr := tlsEndpoint(t, us.server(), func(nc *tls.Conn, br *bufio.Reader) {
+	addr := tlsEndpoint(t, us.Server("127.0.0.1"), func(nc *tls.Conn, br *bufio.Reader) {
 		conns.Add(1)
 		for {
 			if _, err := head(br); err != nil {
@@ -386,7 +297,7 @@ func TestTLSExtraBytes(t *testing.T) {
 			_, _ = io.WriteString(nc, long+"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
 		}
 	})
-	g := start(t, overTLS(addr, "ca_file: "+us.file), parts{})
+	g := start(t, overTLS(addr, "ca_file: "+us.File), parts{})
 	c := g.dial()
 	for range 3 {
 		c.send(get)
@@ -404,8 +315,8 @@ func TestTLSExtraBytes(t *testing.T) {
 
 // Large bodies in both directions at once.
 func TestTLSLargeBodies(t *testing.T) {
-	us := newAuthority(t)
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", us.server())
+	us := testkit.NewAuthority(t)
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", us.Server("127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +329,7 @@ func TestTLSLargeBodies(t *testing.T) {
 	})}
 	go func() { _ = s.Serve(ln) }()
 	t.Cleanup(func() { _ = s.Close() })
-	g := start(t, overTLS(ln.Addr().String(), "ca_file: "+us.file), parts{})
+	g := start(t, overTLS(ln.Addr().String(), "ca_file: "+us.File), parts{})
 	body := make([]byte, 8<<20)
 	_, _ = rand.Read(body)
 	for _, chunked := range []bool{false, true} {
@@ -441,15 +352,15 @@ func TestTLSLargeBodies(t *testing.T) {
 
 // A tunnel through TLS, with its half-closes.
 func TestTLSTunnel(t *testing.T) {
-	us := newAuthority(t)
-	addr := tlsEndpoint(t, us.server(), func(nc *tls.Conn, br *bufio.Reader) {
+	us := testkit.NewAuthority(t)
+	addr := tlsEndpoint(t, us.Server("127.0.0.1"), func(nc *tls.Conn, br *bufio.Reader) {
 		_, _ = head(br)
 		_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 		_, _ = io.Copy(nc, br) // until the other side has ended
 		_, _ = io.WriteString(nc, "bye")
 		_ = nc.CloseWrite()
 	})
-	g := start(t, overTLS(addr, "ca_file: "+us.file), parts{})
+	g := start(t, overTLS(addr, "ca_file: "+us.File), parts{})
 	c := g.dial()
 	c.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhello ")
 	r, err := http.ReadResponse(c.br, nil)
@@ -466,28 +377,24 @@ func TestTLSTunnel(t *testing.T) {
 // A client that leaves ends the try at once, though the endpoint does not read:
 // nobody waits to say goodbye.
 func TestTLSCancel(t *testing.T) {
-	us := newAuthority(t)
-	began, ended := make(chan struct{}, 1), make(chan time.Time, 1)
-	addr := tlsEndpoint(t, us.server(), func(nc *tls.Conn, br *bufio.Reader) {
+	oneThread(t)
+	us := testkit.NewAuthority(t)
+	began, left, ended := make(chan struct{}), make(chan struct{}), make(chan int)
+	addr := tlsEndpoint(t, us.Server("127.0.0.1"), func(nc *tls.Conn, br *bufio.Reader) {
 		_, _ = head(br)
 		began <- struct{}{}
-		raw := nc.NetConn()
-		for !gone(raw) { // takes nothing
-			time.Sleep(time.Millisecond)
-		}
-		ended <- time.Now()
+		<-left
+		ended <- awaitGone(nc.NetConn()) // takes nothing
 	})
-	g := start(t, overTLS(addr, "ca_file: "+us.file), parts{})
+	g := start(t, overTLS(addr, "ca_file: "+us.File), parts{})
 	c := g.dial()
-	c.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
+	c.send(post(100000000))
 	<-began
-	go func() { _, _ = io.Copy(c, zeros{}) }()
-	time.Sleep(100 * time.Millisecond) // both sides are full
-	_ = c.Conn.(*net.TCPConn).SetLinger(0)
-	left := time.Now()
-	_ = c.Close()
-	if took := (<-ended).Sub(left); took > 2*time.Second {
-		t.Errorf("took %v", took)
+	untilItTakesNoMore(c)
+	waysToLeave["RST"](c)
+	left <- struct{}{}
+	if spells := <-ended; spells > atOnce {
+		t.Errorf("took %d spells of a millisecond", spells)
 	}
 	if r := g.record(1); r.status != 499 || r.cause != "DC" {
 		t.Errorf("recorded %+v", r)
@@ -497,15 +404,15 @@ func TestTLSCancel(t *testing.T) {
 // A change of the files takes effect: connections that were made under the old
 // ones carry no further call.
 func TestTLSReload(t *testing.T) {
-	us, them := newAuthority(t), newAuthority(t)
+	us, them := testkit.NewAuthority(t), testkit.NewAuthority(t)
 	var conns atomic.Int64
-	addr := tlsEndpoint(t, us.server(), func(nc *tls.Conn, br *bufio.Reader) {
+	addr := tlsEndpoint(t, us.Server("127.0.0.1"), func(nc *tls.Conn, br *bufio.Reader) {
 		conns.Add(1)
 		answering(nc, br)
 	})
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	trust := func(a *authority) {
-		content, err := os.ReadFile(a.file)
+	trust := func(a *testkit.Authority) {
+		content, err := os.ReadFile(a.File)
 		if err == nil {
 			err = os.WriteFile(file, content, 0o600)
 		}
@@ -519,15 +426,7 @@ func TestTLSReload(t *testing.T) {
 	c := g.dial()
 	reload := func() {
 		t.Helper()
-		cfg, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1' }]\n"+doc))
-		if err != nil {
-			t.Fatal(err)
-		}
-		version := g.keeper.Table().Version
-		g.keeper.Propose(cfg)
-		for g.keeper.Table().Version == version {
-			time.Sleep(time.Millisecond)
-		}
+		g.reload(doc)
 		time.Sleep(10 * time.Millisecond) // settled
 	}
 	c.send(get)

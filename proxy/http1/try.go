@@ -95,10 +95,12 @@ func (u *upConn) end(failure error, canceled, clean bool) table.End {
 		return u.endOf(u.body.err)
 	case !clean:
 		return table.Unsent
+	case u.r != u.w: // before Used: it says more of the endpoint
+		return table.ExtraBytes // they belong to nobody
 	case !u.keep:
 		return table.Used
-	case u.r != u.w, u.secure != nil && u.secure.look() == table.Unsolicited:
-		return table.ExtraBytes // they belong to nobody
+	case u.secure != nil && u.secure.look() == table.Unsolicited:
+		return table.ExtraBytes
 	}
 	return alive
 }

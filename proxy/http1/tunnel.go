@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -55,7 +56,7 @@ func (u *upConn) endWay() bool {
 // stalled tells whether nothing has come from the client either for as long as
 // a tunnel may stand still.
 func (u *upConn) stalled(now time.Time) bool {
-	moved := time.Unix(0, u.upload.moved.Load())
+	moved := moment.Time(u.upload.moved.Load())
 	return now.Sub(moved) >= u.x.Idle
 }
 

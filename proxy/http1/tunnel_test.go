@@ -192,30 +192,32 @@ func TestTunnelBreaks(t *testing.T) {
 }
 
 func TestTunnelEndsWhenNothingMoves(t *testing.T) {
-	const limit = 200 * time.Millisecond
-	doc := "defaults: { timeouts: { stream_idle: 200ms } }\n"
+	t.Parallel()
+	const limit = time.Second
+	doc := "defaults: { timeouts: { stream_idle: 1s } }\n"
 	for name, talk := range map[string]func(c *client) time.Time{
 		"silence": func(*client) time.Time { return time.Now() },
 		"the client talks": func(c *client) time.Time {
-			for range 6 {
+			for range 7 {
 				c.send("x")
-				time.Sleep(limit / 3)
+				time.Sleep(limit / 5)
 			}
-			return time.Now().Add(-limit / 3)
+			return time.Now().Add(-limit / 5)
 		},
 		"the endpoint has ended": func(c *client) time.Time {
 			c.send("end")
 			if _, err := c.br.ReadByte(); err != io.EOF {
 				c.t.Fatal(err)
 			}
-			for range 6 {
+			for range 7 {
 				c.send("x")
-				time.Sleep(limit / 3)
+				time.Sleep(limit / 5)
 			}
-			return time.Now().Add(-limit / 3)
+			return time.Now().Add(-limit / 5)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			ended := make(chan time.Time, 1)
 			g := start(t, doc+one(switches(t, func(nc net.Conn, br *bufio.Reader) {
 				for {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -27,13 +28,13 @@ type upload struct {
 	done    chan struct{}         // closed at its end
 	err     atomic.Pointer[error] // why the client's body could not be had whole
 	clean   bool                  // it was sent to its end; read after done
-	moved   atomic.Int64          // when the last bytes came; nanoseconds since 1970
+	moved   atomic.Int64          // when the last bytes came; moment.Nanos
 }
 
 func (u *upConn) startUpload() {
 	up := &u.upload
 	up.started, up.done, up.clean = true, make(chan struct{}), false
-	up.moved.Store(time.Now().UnixNano())
+	up.moved.Store(moment.Nanos(time.Now()))
 	gen := u.generation()
 	go func() {
 		defer close(up.done)
@@ -80,7 +81,7 @@ func (u *upConn) uploadAll(gen uint64) bool {
 		}
 		now := time.Now()
 		u.writeBy(now.Add(writePatience), writePatience/8)
-		u.upload.moved.Store(now.UnixNano())
+		u.upload.moved.Store(moment.Nanos(now))
 		if chunked {
 			_, err = u.sender.write(appendChunkSize(size[:0], len(p)), p, crlf)
 		} else {

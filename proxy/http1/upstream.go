@@ -66,7 +66,13 @@ func (u *upConn) begin(x *message.Exchange) {
 	u.upload.started = false
 	u.upload.err.Store(nil)
 	u.body.err = errNoHead
+	if x.Hedge != nil {
+		x.Hedge.Trying(u, u.generation())
+	}
 }
+
+// Adopt makes the response another exchange's.
+func (u *upConn) Adopt(x *message.Exchange) { u.x, u.watching = x, false }
 
 func (u *upConn) generation() uint64 { return u.state.Load() >> 2 }
 
@@ -84,7 +90,7 @@ func (u *upConn) canceled() bool { return u.state.Load()&3 == phaseCanceled }
 func (u *upConn) send() error {
 	x := u.x
 	out := getBuffer(smallBuffer)
-	head := appendRequest(out[:0], &x.Request, u.pool.host, x.Trailers)
+	head := appendRequest(out[:0], &x.Request, u.pool.host(), x.Trailers)
 	whole := x.Request.Framing == message.NoBody
 	if !whole && !x.Request.Expect {
 		var err error
@@ -232,7 +238,15 @@ func (u *upConn) receiveHead(expecting *bool) error {
 }
 
 // Next returns the next bytes of the response's body.
-func (u *upConn) Next() ([]byte, error) { return u.body.Next() }
+func (u *upConn) Next() ([]byte, error) {
+	p, err := u.body.Next()
+	if err != nil && err != io.EOF {
+		if _, malformed := errors.AsType[*message.Refusal](err); malformed {
+			err = protocol(err.Error()) // it is not the client who is refused
+		}
+	}
+	return p, err
+}
 
 // Ready tells whether Next would return without waiting.
 func (u *upConn) Ready() bool { return u.body.Ready() }

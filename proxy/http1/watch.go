@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -67,6 +68,13 @@ func (w *Watcher) serves(s *Server) {
 	w.servers = append(w.servers, s)
 }
 
+// leaves forgets a server that has none any more.
+func (w *Watcher) leaves(s *Server) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.servers = slices.DeleteFunc(w.servers, func(one *Server) bool { return one == s })
+}
+
 // evict closes up to n resting connections, of whichever server, those that have
 // rested the longest first. It returns how many.
 func (w *Watcher) evict(n int, why eviction) (closed int) {
@@ -106,7 +114,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 func (c *conn) Watch(canceler message.Canceler, gen uint64) {
 	c.watch.what = watch{canceler, gen, c.server.log}
 	_ = c.rc.Control(func(fd uintptr) {
-		c.watched = c.server.watcher.thinking.add(int(fd), unix.EPOLLRDHUP, false, &c.watch) == nil
+		c.watched = c.server.watcher.thinking.add(int(fd), c.leaves(), false, &c.watch) == nil
 	})
 }
 

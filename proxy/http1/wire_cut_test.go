@@ -12,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/weir-gateway/weir/config"
 )
 
 // eachCut calls f with every length from 0 to n, several at once.
@@ -48,6 +46,7 @@ var cutRequests = [][]string{
 // A request that is cut at any byte never arrives whole, whether its client
 // closes both ways or one.
 func TestRequestsCutAnywhere(t *testing.T) {
+	t.Parallel()
 	target := regexp.MustCompile(`/(\d{4})([abc])( "hello"| HTTP/1.0|$)`)
 	for _, requests := range cutRequests {
 		for _, half := range []bool{false, true} {
@@ -132,6 +131,7 @@ func cutEndpoint(t *testing.T, whole string) string {
 // A response that is cut at any byte never looks whole to the client, of
 // whatever version, whether the endpoint closes or resets.
 func TestResponsesCutAnywhere(t *testing.T) {
+	t.Parallel()
 	for _, whole := range cutResponses {
 		g := start(t, one(cutEndpoint(t, whole)), parts{})
 		for _, version := range []string{"1.1", "1.0"} {
@@ -214,68 +214,4 @@ func TestByteByByte(t *testing.T) {
 			}
 		}
 	}
-}
-
-// Who is slow but makes progress is served to the end, for however long; who
-// reads nothing is not.
-func TestSlowButAlive(t *testing.T) {
-	const (
-		size     = 3 << 20
-		progress = 100 * time.Millisecond
-	)
-	whole := strings.Repeat("0123456789abcdef", size/16)
-	addr := rawEndpoint(t, func(nc net.Conn, br *bufio.Reader) {
-		m, err := strictRequest(br, nil)
-		if err != nil {
-			return
-		}
-		n := len(m.body)
-		if m.start[1] == "/flood" {
-			n = 1 << 40
-		}
-		fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", n)
-		for err == nil && n > 0 {
-			_, err = io.WriteString(nc, whole[:min(n, size)])
-			n -= size
-		}
-	})
-	g := start(t, one(addr), parts{prepare: func(cfg *config.Config) { cfg.Listeners[0].Limits.BodyProgress = progress }})
-	c := g.dial()
-	_ = c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-	began := time.Now()
-	go func() {
-		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", size)
-		for at := 0; at < size; at += size / 12 {
-			_, _ = io.WriteString(c, whole[at:at+size/12])
-			time.Sleep(progress / 5)
-		}
-	}()
-	m, err := finalResponse(bufio.NewReader(&slowly{Reader: c, rest: progress / 5}))
-	if err != nil || m.body != whole {
-		t.Fatalf("%d bytes back of %d, %v", len(m.body), size, err)
-	}
-	if took := time.Since(began); took < 2*progress {
-		t.Errorf("took %v: nobody was slow", took)
-	}
-	c = g.dial()
-	c.send("GET /flood HTTP/1.1\r\nHost: h\r\n\r\n")
-	if r := g.record(2); r.status != 499 || r.out == 0 {
-		t.Errorf("a client that reads nothing is recorded as %+v", r)
-	}
-}
-
-// slowly rests after every quarter of a megabyte.
-type slowly struct {
-	io.Reader
-	rest time.Duration
-	read int
-}
-
-func (s *slowly) Read(b []byte) (int, error) {
-	n, err := s.Reader.Read(b)
-	if before := s.read >> 18; (s.read+n)>>18 > before {
-		time.Sleep(s.rest)
-	}
-	s.read += n
-	return n, err
 }

@@ -25,10 +25,7 @@ type recorder struct {
 
 func newRecorder(t testing.TB) *recorder {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := loopback(t)
 	r := &recorder{addr: ln.Addr().String(), conns: map[net.Conn]struct{}{}}
 	var work sync.WaitGroup
 	work.Go(func() {

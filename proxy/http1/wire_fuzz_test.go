@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,10 +91,12 @@ func (g *gateway) took() []record {
 	return records
 }
 
-// impatient is a listener that gives up soon on who does not go on.
+// impatient is a listener that gives up soon on who does not go on. Answers have
+// to be written within body_progress, too, which a busy machine may need.
 func impatient(cfg *config.Config) {
 	limits := &cfg.Listeners[0].Limits
-	limits.HeadTimeout, limits.BodyProgress = 40*time.Millisecond, 40*time.Millisecond
+	limits.HeadTimeout, limits.BodyProgress = 40*time.Millisecond, 200*time.Millisecond
+	cfg.Defaults.Timeouts.Idle = 500 * time.Millisecond // what was to be the last call may become a trailer
 }
 
 const lastCall = "GET /last HTTP/1.1\r\nHost: last\r\nConnection: close\r\n\r\n"
@@ -280,6 +283,8 @@ func FuzzWholeLoopBack(f *testing.F) {
 	})
 }
 
+var spaceBeforeExtension = regexp.MustCompile(`(?m)^[0-9A-Fa-f]+[ \t]+;`)
+
 // sameToOthers holds what the client got against what net/http makes of the
 // endpoint's bytes.
 func sameToOthers(t *testing.T, in []byte, method string, m *wireMessage) {
@@ -299,6 +304,9 @@ func sameToOthers(t *testing.T, in []byte, method string, m *wireMessage) {
 		body, err := io.ReadAll(other.Body)
 		if err != nil && strings.Contains(err.Error(), "trailer") || err != nil && strings.Contains(err.Error(), "malformed MIME") {
 			return
+		}
+		if err != nil && strings.Contains(err.Error(), "invalid byte in chunk length") && spaceBeforeExtension.Match(in) {
+			return // RFC 9112 section 7.1.1 has a recipient take it
 		}
 		if err != nil || fmt.Sprint(other.StatusCode) != m.start[1] || string(body) != m.body {
 			t.Fatalf("net/http reads %d %q, %v of %q, the client got %s %q", other.StatusCode, body, err, in, m.start[1], m.body)

@@ -131,20 +131,33 @@ func eachLane(t *testing.T, f func(rec *recorder) string) (all []lane) {
 	return all
 }
 
-func loopback(t *testing.T) net.Listener {
+// loopback listens on an address of 127/8 that no other test process has, and no
+// client calls from: a port of it that was free a moment ago still is, and who
+// calls one that was another test's finds nobody.
+func loopback(t testing.TB) net.Listener {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	pid := os.Getpid()
+	for {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 64+pid>>16&63, pid>>8&255, max(1, pid&255)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, given := promised.Load(ln.Addr().String()); !given {
+			return ln
+		}
+		_ = ln.Close()
 	}
-	return ln
 }
+
+// promised are the addresses that free has given away.
+var promised sync.Map
 
 // free is an address that nobody listened on a moment ago.
 func free(t *testing.T) string {
 	t.Helper()
 	ln := loopback(t)
 	defer ln.Close()
+	promised.Store(ln.Addr().String(), true)
 	return ln.Addr().String()
 }
 

@@ -12,13 +12,19 @@ import (
 func appendRequest(b []byte, r *message.Request, host string, trailers []string) []byte {
 	b = append(b, r.Method...)
 	b = append(b, ' ')
-	b = append(b, r.Path...)
+	if r.NewPath != nil {
+		b = append(b, r.NewPath...)
+	} else {
+		b = append(b, r.Path...)
+	}
 	if r.Query != nil {
 		b = append(b, '?')
 		b = append(b, r.Query...)
 	}
 	b = append(b, " HTTP/1.1\r\nHost: "...)
-	if len(r.Authority) > 0 {
+	if r.NewHost != nil {
+		b = append(b, r.NewHost...)
+	} else if len(r.Authority) > 0 {
 		b = append(b, r.Authority...)
 	} else {
 		b = append(b, host...)
