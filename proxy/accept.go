@@ -7,7 +7,7 @@ import (
 )
 
 // maxAdded is how many fields weir adds to a request at most.
-const maxAdded = 10
+const maxAdded = 13
 
 // maxHops is how often a call may pass a weir before it counts as a loop.
 const maxHops = 8
@@ -22,6 +22,9 @@ func (p *Proxy) accept(c *Call) error {
 	hops := c.dropFields()
 	c.describe()
 	p.identify(c)
+	if s := p.sampling.Load(); s != nil {
+		joinTrace(c, s)
+	}
 	if c.Client.Barred {
 		return errForbidden
 	}
@@ -53,9 +56,9 @@ func (c *Call) dropFields() (hops int) {
 		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthorization, message.TE, message.Trailer,
 			message.TransferEncoding, message.Upgrade, message.ContentLength, message.Host, message.Expect,
 			message.XForwardedFor, message.XForwardedHost, message.XForwardedPort, message.XForwardedProto,
-			message.XRequestID, message.Proxy:
+			message.Forwarded, message.XRequestID, message.Proxy:
 			f.Drop = true
-		case message.Forwarded, message.XForwarded, message.XRealIP, message.XClientIP, message.XClusterClientIP,
+		case message.XForwarded, message.XRealIP, message.XClientIP, message.XClusterClientIP,
 			message.TrueClientIP, message.XOriginalURL, message.XRewriteURL:
 			f.Drop = !c.Client.Trusted
 		case message.XRequestTimeout, message.XEnvoyUpstreamTimeout, message.XEnvoyExpectedTimeout, message.GrpcTimeout:
@@ -123,6 +126,9 @@ func (c *Call) describe() {
 	c.add(message.XForwardedProto, proto)
 	c.add(message.XForwardedHost, host)
 	c.add(message.XForwardedPort, port)
+	if c.Client.Forwarded {
+		c.tellForwarded()
+	}
 	c.add(message.Via, via)
 }
 

@@ -1,21 +1,21 @@
 package proxy
 
-import (
-	"encoding/hex"
-	"time"
+import "time"
 
-	"github.com/weir-gateway/weir/proxy/message"
-)
-
-// admit lets the call into its function, or turns it away.
+// admit lets the call into its function, or turns it away by its rate.
 func (p *Proxy) admit(c *Call) error {
-	gap, err := c.fn.Gate.Enter(c.Started)
-	if err != nil {
-		return err
+	if c.fn.RateLimit != nil {
+		if err := c.limit(); err != nil {
+			return err
+		}
 	}
+	gap := c.fn.Gate.Enter(c.Started)
 	c.inside = true
-	if gap > c.fn.ColdStart.VisitGap() && p.visited != nil {
-		p.visited(c.fn.Name, c.Started, gap, c.traceID())
+	if c.fn.Retry != nil {
+		c.fn.Budget.Called(c.Started)
+	}
+	if gap > c.fn.ColdStart.VisitGap() && p.visited != nil && !c.unseen {
+		p.visited(c.fn.Name, c.Started, gap, c.Trace().Trace)
 	}
 	return nil
 }
@@ -26,20 +26,4 @@ func (p *Proxy) admit(c *Call) error {
 // for before the first Serve.
 func (p *Proxy) OnVisit(visited func(function string, at time.Time, gap time.Duration, trace [16]byte)) {
 	p.visited = visited
-}
-
-var traceparent = []byte("traceparent")
-
-// traceID is that of the W3C trace context, which is as long in every version
-// that begins like the first.
-func (c *Call) traceID() (id [16]byte) {
-	for _, f := range c.Request.Fields {
-		if message.EqualNames(f.Name, traceparent) && len(f.Value) >= 55 && f.Value[2] == '-' && f.Value[35] == '-' {
-			if _, err := hex.Decode(id[:], f.Value[3:35]); err != nil {
-				return [16]byte{}
-			}
-			return id
-		}
-	}
-	return id
 }

@@ -17,7 +17,8 @@ func warm() *Call {
 	fn.Deadline.Propagate, fn.ColdStart.ColdHeader = true, true
 	fn.Hold = coldstart.NewHold(10, coldstart.NewPool(10), func() {})
 	fn.Start = &coldstart.Activation{}
-	c := &Call{fn: fn, relayed: true}
+	c := &Call{fn: fn, to: &table.Route{Function: fn}, relayed: true}
+	c.Request.Path = []byte("/a/warm/call")
 	c.Started = time.Now()
 	c.Sent = c.Started
 	return c
@@ -25,8 +26,9 @@ func warm() *Call {
 
 // whatWarmPays is all that a warm call does for the sake of cold starts.
 func (c *Call) whatWarmPays(slots interface{ Answered() bool }, added []message.Field) bool {
-	ok := !c.timed && !c.fn.OwnDeadline && c.fn.Hold.Empty() // heed, take; that the call has a deadline at all is older
-	if slots.Answered() {                                    // forward
+	ok := !isOwnPath(c.Request.Path) && c.to.WhileCold == nil && !c.to.RespondAsync // carry
+	ok = ok && !c.timed && !c.fn.OwnDeadline && c.fn.Hold.Empty()                   // heed, take; that the call has a deadline at all is older
+	if slots.Answered() {                                                           // forward
 		c.fn.Hold.Wake(1)
 	}
 	c.addCold(added)  // respond

@@ -6,6 +6,7 @@ import (
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
+	"github.com/weir-gateway/weir/shaping"
 )
 
 // A Call is one request on its way through weir. It belongs to the goroutine
@@ -15,10 +16,11 @@ type Call struct {
 
 	table    *table.Table
 	fn       *table.Function
-	ep       *table.Endpoint // set while the call occupies a slot
-	last     *table.Endpoint // the endpoint of the last try, for the record
-	tried    [maxTries]*table.Endpoint
-	stale    *table.Endpoint // had closed a connection it kept: another is better
+	ep       *table.Endpoint           // set while the call occupies a slot
+	last     *table.Endpoint           // the endpoint of the last try, for the record
+	tried    [maxTried]*table.Endpoint // by its last tries
+	stale    *table.Endpoint           // had closed a connection it kept: another is better
+	stales   int                       // how many tries met such a connection
 	tries    int
 	results  [NumResults]uint16 // of its tries: how many ended so
 	inside   bool               // it has entered the function's gate
@@ -27,29 +29,54 @@ type Call struct {
 	err      error
 	fault    *fault // why it ended, if not well
 
+	trace     trace
+	recording *Recording // nil: its trace is not recorded
+
+	hedge    *hedge           // the second try beside the present one; nil: there is none
+	hedged   bool             // there was one
+	hedgeWon bool             // and its answer was the first
+	trying   message.Canceler // what ends the present try, if it may be hedged
+	tryGen   uint64
+	whole    time.Time // the deadline of the call, while Deadline is that of a try
+
 	to       *table.Route
-	timed    bool // the client has said how much time it gives,
-	own      bool // that is less than the function's,
-	grpc     bool // and it was said in grpc-timeout
-	budget   int  // 1 + where in Request.Added it is told to the endpoint; 0 is nowhere
-	prefers  int  // 1 + the seconds that the client prefers to be held at most; 0 is nothing
-	returned int  // how often an endpoint did not take it
+	allowed  table.Methods   // that there are routes for, if there is none for its own
+	timed    bool            // the client has said how much time it gives,
+	own      bool            // that is less than the function's,
+	grpc     bool            // and it was said in grpc-timeout
+	budget   int             // 1 + where in Request.Added it is told to the endpoint; 0 is nowhere
+	prefers  int             // 1 + the seconds that the client prefers to be held at most; 0 is nothing
+	trial    shaping.Trial   // whether the present try decides on the function's circuit,
+	kept     bool            // its endpoint is that of its cookie
+	quota    shaping.Quota   // what is left to its key,
+	counted  bool            // if it has one
+	outcome  shaping.Outcome // and what it says of the function
+	returned int             // how often an endpoint did not take it
 	waiter   coldstart.Waiter
-	cold     bool          // it stood in line while no instance was up
-	joined   bool          // and was not the one that caused the start
-	held     time.Duration // in line
-	sent     time.Duration // after Started, when the last try began
-	answer   time.Duration // after Started, when the head of the answer was in
-	failed   time.Duration // after Started, when it was clear that none comes
-	duration time.Duration // of the whole call
+	ours     reply           // an answer of weir's own, instead of the endpoint's
+	coldAs   *message.Field  // how X-Weir-Cold calls the answer, if it is not hit or held
+	dormant  bool            // it was answered by a wake filter
+	detached bool            // it has no client any more
+	copy     *Call           // to be sent elsewhere when this one has ended; nil: none
+	unseen   bool            // it met one: it does not keep the function up
+	cold     bool            // it stood in line while no instance was up
+	joined   bool            // and was not the one that caused the start
+	leads    bool            // it is the first one let go since the start
+	held     time.Duration   // in line
+	waited   time.Duration   // in that of the function it fell back from
+	from     *table.Function // that function; nil if it did not
+	sent     time.Duration   // after Started, when the last try began
+	answer   time.Duration   // after Started, when the head of the answer was in
+	failed   time.Duration   // after Started, when it was clear that none comes
+	duration time.Duration   // of the whole call
 
 	id      [idLen]byte
 	added   [maxAdded]message.Field
 	scratch []byte // texts made on the way; its length is reset by Begin
 }
 
-// maxTries bounds how often one call is tried where nothing else does.
-const maxTries = 3
+// maxTried is more than the tries that the configuration can ask for.
+const maxTried = 12
 
 // manyFields is more than clients send; room for more is not kept.
 const manyFields = 32
@@ -62,15 +89,13 @@ func (c *Call) Begin() {
 	if cap(c.Response.Fields) > manyFields {
 		c.Response.Fields = nil
 	}
-	*c = Call{
-		Exchange: message.Exchange{
-			Request:  message.Request{Fields: c.Request.Fields[:0], Scratch: c.Request.Scratch[:0]},
-			Response: message.Response{Fields: c.Response.Fields[:0]},
-			Down:     c.Down,
-			Client:   c.Client,
-		},
-		scratch: c.scratch[:0],
-	}
+	fields, scratch, answered := c.Request.Fields[:0], c.Request.Scratch[:0], c.Response.Fields[:0]
+	down, client, texts := c.Down, c.Client, c.scratch[:0]
+	// Emptied in place: a literal with values would be made on the stack first, and
+	// a goroutine's stack stays as large as it once was while its call is held.
+	*c = Call{}
+	c.Request.Fields, c.Request.Scratch, c.Response.Fields = fields, scratch, answered
+	c.Down, c.Client, c.scratch = down, client, texts
 }
 
 // Forget lets go of everything the Call refers to, its buffers aside.
@@ -87,6 +112,9 @@ func (c *Call) Forget() {
 // Function is the one it was routed to, or table.Unrouted.
 func (c *Call) Function() *table.Function { return c.fn }
 
+// Route is the rule that led to the function; nil if none did.
+func (c *Call) Route() *table.Route { return c.to }
+
 // Endpoint is that of its last try; nil if there was none.
 func (c *Call) Endpoint() *table.Endpoint { return c.last }
 
@@ -98,7 +126,8 @@ func (c *Call) ID() []byte {
 	return c.id[:]
 }
 
-// Status is that of the answer; 499 if the client left before it was whole. A
+// Status is that of the answer, or of the fault that a gRPC client was told in
+// another way; 499 if the client left before it was whole. A
 // tunnel has no whole, and stays 101.
 func (c *Call) Status() int {
 	if c.fault != nil && (!c.relayed || c.fault.status == 499 && !c.switched()) {
@@ -138,8 +167,8 @@ func (c *Call) Cold() bool { return c.cold }
 // Joined tells whether it waited for a start that another call had caused.
 func (c *Call) Joined() bool { return c.joined }
 
-// Held is how long it stood in line.
-func (c *Call) Held() time.Duration { return c.held }
+// Held is how long it stood in line, in all.
+func (c *Call) Held() time.Duration { return c.waited + c.held }
 
 // Duration is from the end of the request's head to the end of the answer.
 func (c *Call) Duration() time.Duration { return c.duration }

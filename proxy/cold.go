@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/shaping"
 )
 
 // What a client is told of a cold start: in fields of every answer of a
@@ -16,8 +17,9 @@ var (
 	nameServerTiming = []byte("Server-Timing")
 	nameApplied      = []byte("Preference-Applied")
 
-	coldHit  = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("hit")}
-	coldHeld = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("held")}
+	coldHit     = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("hit")}
+	coldHeld    = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("held")}
+	coldDormant = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("dormant")}
 )
 
 // addCold adds what the answer says about being held.
@@ -27,15 +29,21 @@ func (c *Call) addCold(added []message.Field) []message.Field {
 		c.scratch = strconv.AppendInt(append(c.scratch, "wait="...), int64(c.prefers-1), 10)
 		added = append(added, message.Field{Name: nameApplied, Value: c.scratch[start:]})
 	}
+	if c.fn.ColdStart.ColdHeader {
+		field := c.coldAs
+		switch {
+		case field != nil || c.fn.Start == nil:
+		case c.held > 0:
+			field = &coldHeld
+		case c.relayed:
+			field = &coldHit
+		}
+		if field != nil {
+			added = append(added, *field)
+		}
+	}
 	if c.fn.Start == nil {
 		return added
-	}
-	if c.fn.ColdStart.ColdHeader && (c.held > 0 || c.relayed) {
-		field := &coldHit
-		if c.held > 0 {
-			field = &coldHeld
-		}
-		added = append(added, *field)
 	}
 	if c.fn.ColdStart.ServerTiming {
 		start := len(c.scratch)
@@ -70,6 +78,10 @@ func reasonOf(err error) string {
 		return "hold_deadline"
 	case errors.Is(err, errExpired):
 		return "deadline"
+	case errors.Is(err, errDormant):
+		return "dormant"
+	case errors.Is(err, errWaiting):
+		return "starting"
 	}
 	return ""
 }
@@ -77,6 +89,9 @@ func reasonOf(err error) string {
 // TurnedAway tells why the call was not let into a line; empty if it was, or
 // did not ask to be.
 func (c *Call) TurnedAway() string {
+	if c.dormant {
+		return "dormant"
+	}
 	if c.err == nil || c.held > 0 || c.tries > 0 {
 		return ""
 	}
@@ -97,6 +112,7 @@ var turnedAway = []struct {
 	{coldstart.ErrPoolFull, "pool_full"},
 	{coldstart.ErrBytesFull, "bytes_full"},
 	{coldstart.ErrLineFull, "line_full"},
+	{shaping.ErrShed, "overloaded"},
 	{errTooLate, "deadline"},
 	{coldstart.ErrNoStart, "no_start"},
 }
@@ -126,13 +142,17 @@ func (c *Call) appendReason(b []byte) []byte {
 // 0 if it is told nothing about that: until the door opens, or as long as a
 // start usually takes from now on.
 func (c *Call) retryAfter() int {
-	inLine := c.fault.status == 504 && c.held > 0 && c.tries == 0
-	if !c.fault.wait && !inLine {
-		return 0
+	if f := c.fault; f != nil && !f.wait && (f.status != 504 || c.held == 0 || c.tries > 0) {
+		return 0 // though a call that ran out of time in line is told
+	}
+	if errors.Is(c.err, shaping.ErrLimited) {
+		return max(1, int((c.quota.Next+time.Second-1)/time.Second)) // as RateLimit says it: not spread
 	}
 	wait := time.Second
 	if verdict, closed := errors.AsType[*coldstart.NoStart](c.err); closed {
 		wait = verdict.Retry
+	} else if errors.Is(c.err, shaping.ErrOpen) {
+		wait = c.fn.Breaker.Left(time.Now())
 	} else if c.fn.Start != nil {
 		wait, _ = c.fn.Start.Status().Wait(c.now())
 	}

@@ -141,15 +141,15 @@ func (c *Call) tellBudget() {
 	}
 }
 
-// hopeless tells whether the caller will not wait as long as the start usually
-// takes.
+// hopeless tells whether the caller will not wait as long as the start and the
+// first answer after it usually take.
 func (c *Call) hopeless(now time.Time) bool {
 	if !c.own || c.fn.Start == nil {
 		return false
 	}
 	s := c.fn.Start.Status()
 	wait, known := s.Wait(now)
-	return known && s.State != "warm" && s.Breaker(now) != 2 && now.Add(wait).After(c.Deadline)
+	return known && s.State != "warm" && s.Breaker(now) != 2 && now.Add(wait+s.Service).After(c.Deadline)
 }
 
 // preferredWait reads wait=N of Prefer fields, RFC 7240 section 4.3: how many

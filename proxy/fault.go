@@ -11,9 +11,13 @@ import (
 // What ends a call inside this package.
 var (
 	errNoRoute      = errors.New("no route matches the host and path")
+	errMethod       = errors.New("routes match, but not for this method")
 	errNeverSeen    = errors.New("the function has never had an endpoint")
 	errForbidden    = errors.New("the access rules turn the client away")
 	errNoEndpoint   = errors.New("the function has no endpoint now")
+	errDrained      = errors.New("every region of the function is drained")
+	errUnasked      = errors.New("every region of the function has weight 0")
+	errUnwell       = errors.New("no endpoint of the function is healthy")
 	errNoneLeft     = errors.New("every endpoint was tried")
 	errDeadline     = errors.New("the deadline of the call passed")
 	errLoop         = errors.New("the call has passed weir too often")
@@ -53,14 +57,28 @@ var faults = []fault{
 		"The client closed the connection."},
 	{errNoRoute, 404, "no_route", "destination_not_found", "NR", never, false, false,
 		"No route matches this host and path."},
+	{errMethod, 405, "method_not_allowed", "http_request_denied", "DPE", never, false, false,
+		"The routes for this host and path do not take the method."},
 	{errForbidden, 403, "forbidden", "http_request_denied", "UAEX", never, false, false,
 		"The client's address may not call this."},
 	{errNeverSeen, 503, "no_function", "destination_not_found", "NC", never, true, false,
 		"The function has never had an endpoint."},
 	{errNoEndpoint, 503, "no_healthy_upstream", "destination_unavailable", "UH", never, true, false,
 		"The function has no endpoint now."},
+	{errDrained, 503, "drained", "destination_unavailable", "DRN", never, true, false,
+		"An operator lets no call in."},
+	{errUnasked, 503, "no_healthy_upstream", "destination_unavailable", "UH", never, true, false,
+		"No region of the function has a weight."},
+	{errUnwell, 503, "no_healthy_upstream", "destination_unavailable", "UH", never, true, false,
+		"No endpoint of the function is healthy."},
 	{shaping.ErrShed, 503, "overloaded", "connection_limit_reached", "OM", never, true, false,
-		"As many calls as may be inside the function already are."},
+		"As many calls of the function as may be in flight are, and as many as may wait do."},
+	{errQueueTime, 503, "overloaded", "connection_limit_reached", "OM", never, true, false,
+		"As many calls of the function as may be in flight were, for as long as a call may wait for that."},
+	{shaping.ErrLimited, 429, "rate_limited", "http_request_denied", "RL", never, true, false,
+		"As many calls as may come have come; Retry-After says when the next may."},
+	{shaping.ErrOpen, 503, "circuit_open", "connection_limit_reached", "UO", never, true, false,
+		"The function has failed too often, and is left alone for a while."},
 	{message.ErrBusy, 503, "overloaded", "connection_limit_reached", "OM", beforeSent, true, false,
 		"No connection to the endpoint came free in time."},
 	{coldstart.ErrLineFull, 503, "cold_start_queue_full", "connection_limit_reached", "CSQ", never, true, false,
@@ -71,10 +89,24 @@ var faults = []fault{
 		"No instance of the function could be started."},
 	{coldstart.ErrMaxWait, 503, "cold_start_timeout", "destination_unavailable", "CST", never, true, false,
 		"No instance of the function was ready in the time a call may be held."},
+	{errWaiting, 503, "starting", "destination_unavailable", "CSW", never, true, false,
+		"An instance is starting; a page says so, and comes again when it is ready."},
+	{coldstart.ErrAudienceFull, 503, "too_many_watch", "connection_limit_reached", "CSA", never, true, false,
+		"As many waiting pages are told of starts as may be."},
 	{coldstart.ErrGone, 503, "no_function", "destination_not_found", "NC", never, true, false,
 		"The function was removed while the call waited."},
+	{errDormant, 503, "dormant", "destination_unavailable", "DOR", never, true, false,
+		"The function is down, and calls like this one do not start it."},
+	{errAsyncFull, 503, "async_full", "connection_limit_reached", "ASF", never, true, false,
+		"As much is kept for clients that do not wait for their answer as may be."},
+	{errAsyncLost, 502, "async_lost", "http_response_incomplete", "ASL", never, false, false,
+		"The function's answer was not whole, or is larger than is kept."},
+	{errNoCall, 404, "no_call", "destination_not_found", "NCL", never, false, false,
+		"No call is kept under this id, or not any more."},
 	{errExpired, 504, "deadline_expired", "http_request_denied", "DTX", never, true, false,
 		"The caller's deadline has passed, or will have before an instance is ready."},
+	{errTryTime, 504, "deadline_exceeded", "http_response_timeout", "UT", never, false, false,
+		"The endpoint did not answer in the time that one try has."},
 	{errDeadline, 504, "deadline_exceeded", "http_response_timeout", "UT", never, false, false,
 		"The deadline of the call passed before the endpoint answered."},
 	{message.ErrConnectTimeout, 502, "connect_failed", "connection_timeout", "UF", beforeSent, false, false,

@@ -23,15 +23,20 @@ import (
 // shaping or coldstart that is not here fails TestEveryErrorHasAnAnswer.
 var exported = map[string]error{
 	"coldstart.ErrLineFull":  coldstart.ErrLineFull,
+	"coldstart.ErrDisplaced": coldstart.ErrDisplaced,
 	"coldstart.ErrPoolFull":  coldstart.ErrPoolFull,
 	"coldstart.ErrBytesFull": coldstart.ErrBytesFull,
 	"coldstart.ErrShare":     coldstart.ErrShare,
 	"coldstart.ErrNoStart":   &coldstart.NoStart{Reason: errors.New("x")},
 	"coldstart.ErrMaxWait":   coldstart.ErrMaxWait,
 	"coldstart.ErrGone":      coldstart.ErrGone,
+
+	"coldstart.ErrAudienceFull": coldstart.ErrAudienceFull,
 	// The reason of a NoStart, never an error of its own.
 	"coldstart.ErrStartTimeout": &coldstart.NoStart{Reason: coldstart.ErrStartTimeout},
 	"shaping.ErrShed":           shaping.ErrShed,
+	"shaping.ErrOpen":           shaping.ErrOpen,
+	"shaping.ErrLimited":        shaping.ErrLimited,
 }
 
 func TestEveryErrorHasAnAnswer(t *testing.T) {
@@ -97,13 +102,14 @@ func TestProblems(t *testing.T) {
 		var got struct {
 			Type, Title, Detail, Instance, Cause, Function, Region string
 			Status                                                 int
-			RetryAfter                                             *int `json:"retry_after"`
+			RequestID                                              string `json:"request_id"`
+			RetryAfter                                             *int   `json:"retry_after"`
 		}
 		if err := json.Unmarshal(c.appendProblem(nil, retry), &got); err != nil {
 			t.Fatalf("%s: %v", f.slug, err)
 		}
 		if got.Type != "urn:weir:problem:"+f.slug || got.Status != f.status || got.Title == "" || got.Detail == "" ||
-			got.Cause != f.cause || got.Function != "f" || got.Region != "here" || got.Instance != string(c.id[:]) {
+			got.Cause != f.cause || got.Function != "f" || got.Region != "here" || got.Instance != string(c.id[:]) || got.RequestID != got.Instance {
 			t.Errorf("%s: %+v", f.slug, got)
 		}
 		if f.wait != (got.RetryAfter != nil && *got.RetryAfter >= 1) {
@@ -213,5 +219,7 @@ func TestReasons(t *testing.T) {
 	f(errDeadline, "hold_deadline", "")
 	f(errTooLate, "deadline", "deadline")
 	f(errExpired, "deadline", "")
+	f(errDormant, "dormant", "")
+	f(errWaiting, "starting", "")
 	f(errNoRoute, "", "")
 }

@@ -1,7 +1,14 @@
 package proxy
 
 import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
 	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
+	"github.com/weir-gateway/weir/shaping"
 )
 
 // forward makes one try on the endpoint's own connections, and remembers how
@@ -9,64 +16,135 @@ import (
 func (p *Proxy) forward(c *Call) error {
 	c.sent = c.since()
 	c.Sent = c.Started.Add(c.sent)
-	if c.fn.Deadline.Propagate {
-		c.tellBudget()
+	if c.recording != nil {
+		c.beginTry()
 	}
-	err := c.ep.Conns.Try(&c.Exchange)
-	result := resultOf(err)
+	err := c.try()
+	result := ResultOf(err)
+	if c.fn.CircuitBreaker != nil || c.fn.OutlierDetection != nil {
+		c.judge(err, result)
+	}
 	c.results[result]++
+	if c.recording != nil {
+		c.noteTry(err)
+	}
 	if err == nil {
 		c.answer = c.since()
-		c.ep.Outlier.Fared()
+		c.noteLatency(c.ep, c.answer-c.sent, c.Started.Add(c.answer), c.Response.Status < 500)
+		if c.ep.Outlier.Fared() {
+			c.fn.Shaken()
+		}
 		if c.ep.Link.Slots.Answered() {
 			c.fn.Hold.Wake(1)
 		}
+		if c.leads {
+			c.fn.Start.Answered(c.answer - c.sent)
+		}
+		c.tried[c.tries%maxTried] = c.ep
 		c.tries++
 		return nil
 	}
-	c.tried[c.tries%maxTries] = c.ep
+	c.tried[c.tries%maxTried] = c.ep
 	switch {
-	case result != ConnectFailed && result != Reset:
-	case c.Reused: // an endpoint may close what it does not use: that says little of its next connection
-		c.tried[c.tries%maxTries] = nil
+	case c.metStale(err): // an endpoint may close what it does not use: that says little of its next connection
+		c.tried[c.tries%maxTried] = nil
 		c.stale = c.ep
-	default:
-		c.ep.Outlier.Failed(c.Started.Add(c.since()))
+		c.stales++
+	case c.fn.Start != nil && isRefused(err): // it is connected to until it listens, or the start has taken too long
+		c.tried[c.tries%maxTried] = nil
 		c.ep.Link.Slots.Failed()
+		c.ep.Link.Doubt()
+	case result == ConnectFailed || result == Reset:
+		c.fn.Broke(c.ep, c.Started.Add(c.since()))
 	}
 	c.tries++
-	if result == TimedOut {
-		return errDeadline
+	if result != TimedOut {
+		return err
 	}
+	ended := c.Started.Add(c.since())
+	c.noteLatency(c.ep, ended.Sub(c.Sent), ended, true)
+	if c.fn.Timeouts.PerTry > 0 && ended.Before(c.Deadline) {
+		return errTryTime
+	}
+	return errDeadline
+}
+
+// isRefused tells whether nobody listens at an endpoint. Anything else that
+// keeps weir from connecting may be weir's own affair, as too few descriptors.
+func isRefused(err error) bool {
+	return errors.Is(err, message.ErrConnect) && (errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOENT))
+}
+
+// try sends the call to the endpoint it has a slot on. One try may have less time
+// than the whole call.
+func (c *Call) try() error {
+	whole, afterBody := c.Deadline, c.AfterBody
+	if most := c.fn.Timeouts.PerTry; most > 0 {
+		if soon := c.Sent.Add(most); soon.Before(whole) {
+			c.Deadline = soon
+		}
+		c.AfterBody = min(afterBody, most)
+	}
+	if c.fn.Deadline.Propagate {
+		c.tellBudget()
+	}
+	if c.to.OwnHost {
+		c.askItself()
+	}
+	if c.fn.Hedging != nil {
+		c.whole = whole
+		c.watchForHedge()
+	}
+	err := c.ep.Conns.Try(&c.Exchange)
+	if c.Hedge != nil {
+		c.Hedge = nil
+		err = c.joinHedge(err)
+	}
+	c.Deadline, c.AfterBody = whole, afterBody
 	return err
 }
 
-// again decides whether the call may be tried once more after err.
-func (p *Proxy) again(c *Call, err error) bool {
-	switch faultOf(err).again {
-	case beforeSent:
-		// Where instances come and go, a refused connection is news of one
-		// that went: the call goes back to its place in line.
-		if c.fn.Start == nil {
-			return c.tries < maxTries && c.bodyAgain()
-		}
-		c.returned++
-		return c.returned <= maxReturns && c.bodyAgain()
-	case unanswered:
-		return c.tries < maxTries && c.idempotent() && c.bodyAgain()
+// noteLatency notes how long an endpoint took, where something goes by that. A failure
+// may be fast because it is one.
+func (c *Call) noteLatency(ep *table.Endpoint, took time.Duration, now time.Time, well bool) {
+	if well && c.fn.Adaptive != nil {
+		c.fn.Answered(took, now)
 	}
-	return false
+	if well && c.fn.HedgeShare > 0 {
+		c.fn.Slowest.Note(took, c.fn.HedgeShare)
+	}
+	if c.fn.LoadBalancing.Policy == "peak_ewma" {
+		ep.Latency.Note(took, now)
+	}
 }
 
-// bodyAgain tells whether the next try has the whole of the request's body.
-func (c *Call) bodyAgain() bool { return !c.BodyTouched || c.Down.Rewind() }
-
-// idempotent tells whether sending the call twice does what once does, RFC
-// 9110 section 9.2.2, or the client says so.
-func (c *Call) idempotent() bool {
-	switch string(c.Request.Method) {
-	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
-		return true
+// judge notes what the try says of the function and of the endpoint.
+func (c *Call) judge(err error, result Result) {
+	switch {
+	case err == nil && c.Response.Status < 500:
+		c.outcome = shaping.Good
+	case c.metStale(err) || result == Canceled || result == Busy:
+		return
+	case result == TimedOut && c.own && c.Started.Add(c.since()).After(c.Deadline):
+		return // the caller was impatient: that is no fault of the endpoint's
+	default:
+		c.outcome = shaping.Bad
 	}
-	return message.Get(c.Request.Fields, message.IdempotencyKey) != nil
+	if c.fn.OutlierDetection != nil {
+		c.fn.Fared(c.ep, c.outcome == shaping.Good, c.Started.Add(c.since()))
+	}
+}
+
+func (c *Call) enterBreaker() (err error) {
+	c.outcome = shaping.SaysNothing
+	c.trial, err = c.fn.Breaker.Enter()
+	return err
+}
+
+func (c *Call) leaveBreaker() {
+	now := c.now()
+	if c.outcome == shaping.Bad {
+		now = c.Started.Add(c.since()) // it may have taken long to be
+	}
+	c.fn.Breaker.Ended(c.trial, c.outcome, now)
 }

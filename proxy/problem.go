@@ -9,10 +9,13 @@ import (
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
-// titles are the reason phrases of the faults' statuses, RFC 9110 section 15
-// and the registry.
+// titles are the reason phrases of the statuses that weir itself answers with,
+// RFC 9110 section 15 and the registry.
 var titles = map[int]string{
-	400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 413: "Content Too Large",
+	200: "OK", 201: "Created", 202: "Accepted", 204: "No Content",
+	301: "Moved Permanently", 302: "Found", 307: "Temporary Redirect", 308: "Permanent Redirect",
+	400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+	405: "Method Not Allowed", 408: "Request Timeout", 410: "Gone", 413: "Content Too Large",
 	414: "URI Too Long", 429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
 	501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 	505: "HTTP Version Not Supported", 508: "Loop Detected",
@@ -23,6 +26,7 @@ var (
 	nameContentType  = message.Name(message.ContentType)
 	nameCacheControl = []byte("Cache-Control")
 	nameProxyStatus  = []byte("Proxy-Status")
+	nameAllow        = []byte("Allow")
 	nameRetryAfter   = message.Name(message.RetryAfter)
 
 	noStore     = []byte("no-store")
@@ -31,50 +35,45 @@ var (
 )
 
 // answerFault answers with the call's fault: problem+json (RFC 9457), or a
-// line of text for a client that wants no JSON. All texts are made in the
-// call's scratch: turning away a flood allocates nothing.
+// line of text for a client that wants no JSON, or the waiting page. All texts
+// but the page's are made in the call's scratch: turning away a flood allocates
+// nothing.
 func (c *Call) answerFault() {
 	f := c.fault
 	retry := c.retryAfter()
-	kind := kindProblem
 	var body []byte
-	if wantsJSON(message.Get(c.Request.Fields, message.Accept)) {
+	switch kind := grpcKind(message.Get(c.Request.Fields, message.ContentType)); {
+	case kind != nil:
+		c.composeGrpc(kind, retry)
+	case c.showsPage():
+		c.compose(f.status, kindHTML)
+		body = c.page(retry)
+	case wantsJSON(message.Get(c.Request.Fields, message.Accept)):
+		c.compose(f.status, kindProblem)
 		body = c.write(func(b []byte) []byte { return c.appendProblem(b, retry) })
-	} else {
-		kind = kindText
+	default:
+		c.compose(f.status, kindText)
 		body = c.write(func(b []byte) []byte {
 			return append(append(append(append(b, titles[f.status]...), ": "...), c.detail()...), '\n')
 		})
 	}
-	r := &c.Response
-	*r = message.Response{
-		Status: f.status, Reason: c.write(func(b []byte) []byte { return append(b, titles[f.status]...) }),
-		Framing: message.Sized, Length: int64(len(body)), Fields: r.Fields[:0],
-	}
-	r.Fields = append(r.Fields,
-		message.Field{Name: nameContentType, Value: kind},
-		message.Field{Name: nameCacheControl, Value: noStore},
-		message.Field{Name: nameProxyStatus, Value: c.write(func(b []byte) []byte {
-			return append(append(b, "weir; error="...), f.proxy...)
-		})})
-	if retry > 0 {
-		r.Fields = append(r.Fields, message.Field{Name: nameRetryAfter, Value: c.write(func(b []byte) []byte {
-			return strconv.AppendInt(b, int64(retry), 10)
-		})})
-	}
-	r.Added = c.addedToResponse(false)
+	c.Response.Fields = append(c.Response.Fields, message.Field{Name: nameProxyStatus, Value: c.write(func(b []byte) []byte {
+		return append(append(b, "weir; error="...), f.proxy...)
+	})})
+	c.addAllow()
+	c.addRetry(retry)
 	c.Request.Close = c.Request.Close || f.close
-	c.answered = true
-	err := c.Down.WriteHead(r)
-	if err == nil && string(c.Request.Method) != "HEAD" {
-		err = c.Down.Write(body)
-		c.BytesOut = int64(len(body))
-	}
-	if err == nil {
-		err = c.Down.Finish()
-	}
-	if err != nil {
+	if c.deliver(body) != nil {
 		c.Down.Abort()
+	}
+}
+
+// addAllow names the methods that there are routes for, RFC 9110 section 15.5.6.
+func (c *Call) addAllow() {
+	if c.allowed != 0 && c.fault.status == 405 {
+		c.Response.Fields = append(c.Response.Fields, message.Field{Name: nameAllow, Value: c.write(func(b []byte) []byte {
+			return c.table.AppendMethods(b, c.allowed)
+		})})
 	}
 }
 
@@ -97,6 +96,8 @@ func (c *Call) appendProblem(b []byte, retry int) []byte {
 	b = append(b, `,"detail":`...)
 	b = strconv.AppendQuote(b, c.detail()) // details are plain ASCII of our own
 	b = append(b, `,"instance":"`...)
+	b = append(b, c.ID()...)
+	b = append(b, `","request_id":"`...)
 	b = append(b, c.ID()...)
 	b = append(b, `","cause":"`...)
 	b = append(b, f.cause...)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/proxy/table"
+	"github.com/weir-gateway/weir/shaping"
 )
 
 // A Recorder is told of every call once, when it is over. The call is used
@@ -20,9 +21,12 @@ type Proxy struct {
 	keeper   *table.Keeper
 	recorder Recorder
 	log      *slog.Logger
+	sampling atomic.Pointer[sampling]                                               // nil: weir takes no part in traces
 	visited  func(function string, at time.Time, gap time.Duration, trace [16]byte) // nil: nobody cares
 
 	inFlight atomic.Int64
+	errands  errands
+	draining atomic.Bool
 	closing  atomic.Bool
 }
 
@@ -42,6 +46,7 @@ func (p *Proxy) ShutDown() {
 	for _, fn := range p.keeper.Table().Functions {
 		fn.Hold.Close(errShuttingDown)
 	}
+	p.errands.cancelAll()
 }
 
 // Serve carries one call from its first byte to its last. Read it downwards:
@@ -70,32 +75,60 @@ func (p *Proxy) carry(c *Call) error {
 	if err := p.accept(c); err != nil {
 		return err
 	}
-	if err := c.route(); err != nil { // first: every limit belongs to a function
+	if isOwnPath(c.Request.Path) && c.table.OwnPaths() {
+		return p.routeOwn(c)
+	}
+	if err := c.route(); err != nil || c.ours != nil { // first: every limit belongs to a function
 		return err
 	}
 	if err := c.heed(); err != nil { // before admit: who has no time left takes no room
 		return err
 	}
 	c.Idle = c.fn.Timeouts.StreamIdle
+	if c.to.WhileCold != nil {
+		if err := c.filter(); err != nil || c.ours != nil { // before admit: it is nobody's visit
+			return err
+		}
+	}
+	if c.to.RespondAsync && c.Request.Upgrade == nil && prefersAsync(c.Request.Fields) {
+		return p.takeOver(c)
+	}
+	return p.pass(c)
+}
+
+// pass carries a call of which is known where it leads.
+func (p *Proxy) pass(c *Call) error {
 	if err := p.admit(c); err != nil { // before take: turning a call away must cost nothing
 		return err
 	}
 	for {
 		err := p.attempt(c)
-		if err == errNoneLeft {
+		if err == errNoneLeft || err == shaping.ErrOpen && c.err != nil {
 			return c.err // what the last try came to
 		}
-		if err == nil || !p.again(c, err) { // the only place that decides on another try
-			return err
+		if c.fallsBack(err) {
+			if err := p.fallBack(c); err != nil || c.ours != nil {
+				return err
+			}
+			continue
 		}
-		c.err = err
+		if again, end := p.again(c, err); !again {
+			return end
+		}
 	}
 }
 
 // attempt is one try at one endpoint.
 func (p *Proxy) attempt(c *Call) error {
+	if err := c.enterBreaker(); err != nil { // before take: what fails anyway needs no slot
+		return err
+	}
+	defer c.leaveBreaker()            // whatever happens: a trial without an end would keep the circuit open
 	if err := p.take(c); err != nil { // an endpoint and a slot on it, in one step
 		return err
+	}
+	if c.to.Mirror != nil && c.tries == 0 {
+		p.mirror(c)
 	}
 	if err := p.forward(c); err != nil {
 		c.giveBack() // a failed try frees its slot now, a good one at the last byte
@@ -123,6 +156,7 @@ func (p *Proxy) rescue(c *Call) {
 			c.Down.Abort() // not even that
 		}
 	}()
+	c.dropHedge()
 	c.release()
 	c.Request.Close = true
 	p.respond(c)

@@ -4,9 +4,9 @@ package proxy
 func (p *Proxy) record(c *Call) {
 	c.release()
 	c.duration = c.since()
-	if c.inside {
-		c.inside = false
-		c.fn.Gate.Leave(c.Started.Add(c.duration))
-	}
+	c.leave(c.Started.Add(c.duration))
 	p.recorder.Record(c)
+	if c.copy != nil {
+		p.sendCopy(c)
+	}
 }

@@ -7,9 +7,14 @@ import (
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
-// respond gives the client its one answer: the endpoint's, or the fault's.
+// respond gives the client its one answer: the endpoint's, weir's own, or the
+// fault's.
 func (p *Proxy) respond(c *Call) {
-	if c.err == nil {
+	switch {
+	case c.err != nil:
+	case c.ours != nil:
+		c.err = c.ours.give(c)
+	default:
 		c.err = p.relay(c)
 	}
 	if c.err == nil {
@@ -17,12 +22,21 @@ func (p *Proxy) respond(c *Call) {
 	}
 	c.fault = faultOf(c.err)
 	c.failed = c.since()
-	switch {
-	case c.answered || c.fault.status == 499:
+	if c.fault.status == 499 || c.answered && !c.retract() {
 		c.Down.Abort()
-	default:
-		c.answerFault()
+		return
 	}
+	c.answerFault()
+}
+
+// retract takes back the endpoint's answer, if the fault has one of its own and
+// no byte has gone out: what came with the head was malformed already.
+func (c *Call) retract() bool {
+	if c.fault.status == 0 || !c.Down.Retract() {
+		return false
+	}
+	c.relayed = false
+	return true
 }
 
 // relay passes the endpoint's response on, and flushes whenever the endpoint
@@ -129,6 +143,9 @@ func (c *Call) dressResponse() {
 			dated = true
 		}
 	}
+	if c.to != nil {
+		r.Fields = c.to.Action.Response.Apply(r.Fields)
+	}
 	r.Added = append(c.addedToResponse(dated), message.Field{Name: message.Name(message.Via), Value: via})
 }
 
@@ -141,8 +158,8 @@ func (c *Call) addedToResponse(dated bool) []message.Field {
 	if !dated {                 // RFC 9110 section 6.6.1
 		added = append(added, message.Field{Name: message.Name(message.Date), Value: c.date()})
 	}
-	if c.prefers > 0 || c.fn.Start != nil {
+	if c.prefers > 0 || c.fn.Start != nil || c.coldAs != nil {
 		added = c.addCold(added)
 	}
-	return added
+	return c.addCookie(c.addQuota(added))
 }

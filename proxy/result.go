@@ -28,8 +28,8 @@ func (r Result) String() string {
 	return [...]string{"ok", "connect_failed", "reset", "malformed", "timeout", "canceled", "busy"}[r]
 }
 
-// resultOf tells how a try ended that came to err.
-func resultOf(err error) Result {
+// ResultOf tells how a try ended that came to err.
+func ResultOf(err error) Result {
 	switch {
 	case err == nil:
 		return Answered

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"path"
@@ -42,7 +43,7 @@ func tableOf(t testing.TB, doc string) *table.Table {
 }
 
 const pathsDoc = `
-functions: { root: {}, public: {}, internal: {}, deep: {}, decode: {}, refuse: {}, raw: {} }
+functions: { root: {}, public: {}, internal: {}, deep: {}, decode: {}, refuse: {}, raw: {}, exact: {}, template: {}, regex: {}, posted: {} }
 routes:
   - { path_prefix: /, function: root }
   - { path_prefix: /public, function: public }
@@ -51,6 +52,11 @@ routes:
   - { path_prefix: /decode, function: decode, encoded_slash: decode }
   - { path_prefix: /refuse, function: refuse, encoded_slash: refuse }
   - { path_prefix: /raw, function: raw, raw_path: true }
+  - { path: "/jobs:purge", function: exact }
+  - { path: /internal/exact/, function: exact }
+  - { path_template: "/users/{id}/posts", function: template }
+  - { path_template: "/users/{id}/posts", methods: [POST], function: posted }
+  - { path_regex: "/v[0-9]+/[a-z(;]*", function: regex }
 `
 
 // routed is where a path leads to, and as what.
@@ -96,6 +102,25 @@ func TestRoutedPaths(t *testing.T) {
 	refused("/%2finternal", errSlashLost)
 	refused("/internal%2fx", errSlashLost)
 	refused("/public/deep%2fx", errSlashLost)
+	f("/jobs:purge", "exact", "/jobs:purge")
+	refused("/jobs%3apurge", errDoubtful)
+	refused("/jobs:purge;x=1", errDoubtful)
+	refused("/jobs%3Apurge%3bx", errDoubtful)
+	f("/jobs%3a", "root", "/jobs%3A")
+	f("/jobs;v=1", "root", "/jobs;v=1")
+	refused("/internal;v=1/x", errDoubtful)
+	refused("/;/internal", errDoubtful)
+	refused("/%3b/internal", errDoubtful)
+	f("/internal/exact/", "exact", "/internal/exact/")
+	f("/internal/exact", "internal", "/internal/exact")
+	refused("/internal/exact/;", errDoubtful)
+	f("/users/4711/posts", "template", "/users/4711/posts")
+	f("/users/4%3A7;v=1/posts", "template", "/users/4%3A7;v=1/posts")
+	f("/users/a%20b/posts", "template", "/users/a%20b/posts")
+	refused("/users/a%2Fb/posts", errSlashLost)
+	refused("/users/;a/posts", errDoubtful)
+	f("/v1/x", "regex", "/v1/x")
+	refused("/v1/x%28", errDoubtful)
 	refused("/public/..;x/internal", message.KindBad)
 	refused("/public/..%3bx/internal", message.KindBad)
 	refused("/public/..;%2finternal", message.KindBad)
@@ -112,38 +137,62 @@ func TestRoutedPaths(t *testing.T) {
 
 // readings are what endpoints make of a path: as it stands, decoded as a whole,
 // segment by segment, without parameters, with backslashes for slashes.
-func readings(p string) []string {
+func readings(p string) (all []string) {
 	plain, err := url.PathUnescape(p)
 	if err != nil {
 		return nil
 	}
-	var bySegment, bare []string
+	var bySegment, bare, bareAfter []string
 	for s := range strings.SplitSeq(p, "/") {
 		d, _ := url.PathUnescape(s)
 		bySegment = append(bySegment, d)
+		d, _, _ = strings.Cut(d, ";")
+		bareAfter = append(bareAfter, d)
 		s, _, _ = strings.Cut(s, ";")
 		d, _ = url.PathUnescape(s)
 		bare = append(bare, d)
 	}
-	return []string{
-		path.Clean(p), path.Clean(plain), path.Clean(strings.Join(bySegment, "/")), path.Clean(strings.Join(bare, "/")),
-		path.Clean(strings.ReplaceAll(plain, `\`, "/")),
+	for _, read := range []string{
+		p, plain, strings.Join(bySegment, "/"), strings.Join(bare, "/"), strings.Join(bareAfter, "/"), strings.ReplaceAll(plain, `\`, "/"),
+	} {
+		clean := path.Clean(read)
+		if clean != "/" && strings.HasSuffix(read, "/") {
+			clean += "/"
+		}
+		all = append(all, clean)
 	}
+	return all
 }
 
-// Nothing that matches one prefix can mean another to its endpoint.
+// encodedAgain is a path that was read, as it would have to be written to be
+// matched.
+func encodedAgain(p string) []byte {
+	var b []byte
+	for i := range len(p) {
+		if c := p[i]; c == '/' || message.Literal(c) {
+			b = append(b, c)
+		} else {
+			b = fmt.Appendf(b, "%%%02X", c)
+		}
+	}
+	return b
+}
+
+// Nothing that matches one route can mean another to its endpoint, whatever kind
+// of path the routes are for.
 func FuzzRoutedPaths(f *testing.F) {
 	tab := tableOf(f, pathsDoc)
 	for _, s := range []string{
 		"/public/../internal/x", "/public/..%2finternal", "/public/%2e%2e%2finternal", "/public/a%2f..%2f..%2finternal",
 		"/public%2f..%2finternal", "/decode/..%2finternal", "/public/..;/internal", "/public/.%2e/internal", "/raw/../public",
 		"/public/a%5c..%5c..%5cinternal", "//public//..//internal", "/public/deep%2f..", "/public/%25%32%65%25%32%65/internal",
+		"/jobs%3Apurge", "/;a/internal", "/internal;a", "/users/;a/posts", "/users/a%2fb/posts", "/v1/x%28", "/users/a;b%2fc/posts",
+		"/a;b%2F..%2Finternal", "/%3binternal", "/internal/exact/%3b", "/internal/exact/;x", "/decode/a;b%2f%3bc", "/v1/%3b%28",
 	} {
 		f.Add(s)
 	}
-	prefixes := map[string]string{"root": "", "public": "/public", "deep": "/public/deep", "internal": "/internal", "decode": "/decode", "refuse": "/refuse"}
 	f.Fuzz(func(t *testing.T, raw string) {
-		if strings.ContainsAny(raw, "?# ") {
+		if strings.ContainsAny(raw, "?# ") || strings.ContainsFunc(raw, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			return // not in a path
 		}
 		fn, forwarded, err := routed(tab, raw)
@@ -157,15 +206,28 @@ func FuzzRoutedPaths(f *testing.F) {
 			return
 		}
 		for _, read := range readings(forwarded) {
-			prefix := prefixes[fn]
-			if read != prefix && !strings.HasPrefix(read, prefix+"/") {
-				t.Fatalf("%q goes to %s as %q, which can be read as %q", raw, fn, forwarded, read)
+			r := message.Request{Host: []byte("h"), Method: []byte("GET")}
+			if to, _ := tab.Match(&r, encodedAgain(read)); to == nil || to.Name != fn {
+				t.Fatalf("%q goes to %s as %q, which can be read as %q, of %v", raw, fn, forwarded, read, to)
 			}
 		}
 		if again, same, err := routed(tab, forwarded); err != nil || again != fn || same != forwarded {
 			t.Fatalf("%q goes to %s as %q, and that to %s as %q, %v", raw, fn, forwarded, again, same, err)
 		}
 	})
+}
+
+// What the configuration lets stand in a path for itself is what is decoded
+// before routes are compared.
+func TestLiteralsInRoutes(t *testing.T) {
+	for c := range 128 {
+		written := fmt.Sprintf("/x%%%02Xy", c)
+		doc := "listeners: [{ address: ':1' }]\nfunctions: { f: {} }\nroutes: [{ path: '" + written + "', function: f }]\n"
+		_, err := config.Parse("test.yaml", []byte(doc))
+		if want := !message.Literal(byte(c)) && c != 0 && c != '\\'; want != (err == nil) {
+			t.Errorf("%s in a route: %v", written, err)
+		}
+	}
 }
 
 // What the configuration lets pass as a trailer is nothing that weir acts on.

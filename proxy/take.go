@@ -8,18 +8,26 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/proxy/table"
+	"github.com/weir-gateway/weir/shaping"
+	"github.com/weir-gateway/weir/shaping/geo"
 )
 
-// errNoRoom: no endpoint yet, or all full; stand in line.
-var errNoRoom = errors.New("no endpoint with a free slot")
+var (
+	// errNoRoom: no endpoint yet, or all full; stand in line.
+	errNoRoom = errors.New("no endpoint with a free slot")
+	// errQueueTime: the function's limit kept the call waiting too long.
+	errQueueTime = errors.New("waited for as long as concurrency.queue_timeout allows")
+)
 
 // lookAgain is how soon a call that stands in line after a failed try looks
 // again without being woken: its endpoint may be back without news of it.
 const lookAgain = 100 * time.Millisecond
 
-// maxReturns is how often an endpoint may refuse a call that then goes back to
-// its place in line; it looks again after 0.1, 0.4 and 1.6 s. A platform that
-// says for longer that an instance is ready which is not has a fault to tell.
+// maxReturns is how often an instance may not take a call that then goes back to
+// its place in line. One that refuses leaves the set until it listens (Link.Doubt);
+// for one that cannot be reached the call looks again after 0.1, 0.4 and 1.6 s. A
+// platform that says for longer that an instance is ready which is not has a fault
+// to tell.
 const maxReturns = 3
 
 // take finds the call an endpoint and a slot on it, standing in the function's
@@ -35,7 +43,7 @@ func (p *Proxy) take(c *Call) error {
 
 // wait holds the call until there is a slot for it. Its body stays on the wire
 // meanwhile.
-func (c *Call) wait() error {
+func (c *Call) wait() (err error) {
 	began := c.since()
 	now := c.Started.Add(began)
 	if c.hopeless(now) {
@@ -44,18 +52,48 @@ func (c *Call) wait() error {
 	}
 	until, passed := c.patience(now)
 	cold := c.fn.Start != nil && c.fn.Start.Status().State != "warm" // before Join, which may change it
-	claim := coldstart.Claim{Now: now, Priority: c.priority(), Bytes: c.Down.Memory(), Again: c.tries > 0}
+	claim := coldstart.Claim{Now: now, Until: until, Priority: c.priority(), Bytes: c.Down.Memory(), Again: c.tries > 0}
+	crowded := !cold && c.crowded()
+	if crowded {
+		claim.Limit = c.fn.Concurrency.MaxPending
+		if queued := now.Add(c.fn.Concurrency.QueueTimeout); queued.Before(until) {
+			claim.Until = queued
+		}
+		if claim.Limit == 0 && !claim.Again {
+			return shaping.ErrShed
+		}
+	}
 	if err := c.fn.Hold.Join(&c.waiter, c.Down, claim); err != nil {
+		if crowded && (errors.Is(err, coldstart.ErrLineFull) || err == coldstart.ErrShare) {
+			err = shaping.ErrShed
+		}
 		return err
 	}
 	c.cold = c.cold || cold
+	if cold && c.takesPage() {
+		if soon := now.Add(c.to.WhileCold.WaitingPage.After); soon.Before(until) {
+			until, passed = soon, errWaiting
+		}
+	}
+	if fb := c.fallback(); fb != nil {
+		if soon := now.Add(fb.After); soon.Before(until) {
+			until, passed = soon, errFallback
+		}
+	}
 	defer func() { // also when it panics: a place in line that nobody leaves stops all behind it
 		c.waiter.Leave() // with a slot or without, whoever leaves lets the next in line look
-		c.held += c.since() - began
+		ended := c.since()
+		c.held += ended - began
+		if c.recording != nil {
+			c.noteWait(began, ended, err)
+		}
 	}()
-	err := c.stand(until, passed)
+	err = c.stand(until, passed)
+	if crowded && err == coldstart.ErrDisplaced {
+		err = shaping.ErrShed
+	}
 	if err == nil && c.cold {
-		c.fn.Start.Released()
+		c.leads = c.fn.Start.Released()
 	}
 	return err
 }
@@ -81,9 +119,26 @@ func (c *Call) patience(now time.Time) (until time.Time, passed error) {
 	return until, passed
 }
 
+// crowded tells whether it is the limit of calls in flight that keeps the call
+// waiting, by the rules that go with it, and not a lack of instances, which a start
+// may mend.
+func (c *Call) crowded() bool {
+	switch {
+	case c.fn.Places == nil:
+		return false
+	case c.fn.Places.Free() == 0:
+		return true
+	}
+	return c.fn.Concurrency.MaxPending > 0 && (c.fn.Start == nil || c.fn.Set().Free() != 0)
+}
+
 func (c *Call) stand(until time.Time, passed error) error {
 	look := c.waiter.Turn()
 	c.joined = c.joined || c.cold && !look // the first in line causes the start
+	queued := until                        // when the limit has kept it waiting long enough
+	if c.fn.Concurrency.MaxPending > 0 && !c.cold {
+		queued = time.Now().Add(c.fn.Concurrency.QueueTimeout)
+	}
 	for {
 		if look {
 			if err := c.pick(); err != errNoRoom {
@@ -91,7 +146,10 @@ func (c *Call) stand(until time.Time, passed error) error {
 			}
 		}
 		wake := until
-		if soon := time.Now().Add(lookAgain << (2 * max(c.returned-1, 0))); c.tries > 0 && soon.Before(until) {
+		if queued.Before(wake) {
+			wake = queued
+		}
+		if soon := time.Now().Add(lookAgain << (2 * max(c.returned-1, 0))); c.tries > 0 && soon.Before(wake) {
 			wake = soon
 		}
 		err := c.waiter.Wait(wake)
@@ -102,38 +160,73 @@ func (c *Call) stand(until time.Time, passed error) error {
 			return err // the verdict on the start, or the client left
 		case wake == until:
 			return passed
+		case wake == queued:
+			if c.crowded() {
+				return errQueueTime
+			}
+			queued = queued.Add(c.fn.Concurrency.QueueTimeout)
+			look = false
 		default:
-			c.tried = [maxTries]*table.Endpoint{} // it may be well again
-			look = c.waiter.First()               // those behind find out when they are let look
+			c.tried = [maxTried]*table.Endpoint{} // it may be well again
+			c.fn.Hold.Wake(1)                     // whoever goes next looks; if this is not it, it is told
+			look = c.waiter.Turn()
 		}
 	}
 }
 
-// pick takes a slot at the better of two endpoints drawn at random, or at any
-// other that has one. It tells why it found none: errNoRoom, or that there is
-// nothing to wait for.
+// pick takes a place inside the function's limit, if it has one, and a slot at an
+// endpoint. It tells why there is none: errNoRoom, or that there is nothing to wait
+// for.
 func (c *Call) pick() error {
-	set := c.fn.Set()
-	if len(set.Endpoints) == 0 {
-		return c.nobody()
+	if c.fn.Places == nil {
+		return c.pickEndpoint()
 	}
-	r := rand.Uint64()
-	ep := set.Draw(r >> 32)
-	if len(set.Endpoints) > 1 {
-		// Two random choices: Mitzenmacher, "The Power of Two Choices in
-		// Randomized Load Balancing", 2001.
-		if other := set.Draw(r & 0xffffffff); lessBusy(other, ep) {
-			ep = other
+	if !c.fn.Places.Take() {
+		return errNoRoom
+	}
+	err := c.pickEndpoint()
+	if err != nil {
+		c.fn.Places.GiveBack()
+		if !c.waiter.First() { // who is may have looked meanwhile, and found no place
+			c.fn.Hold.Wake(1)
 		}
 	}
-	now := c.now()
-	if c.takeSlot(ep, now, false) {
+	return err
+}
+
+// pickEndpoint takes a slot at the endpoint that the function's policy prefers, or
+// at any other that has one.
+func (c *Call) pickEndpoint() error {
+	set := c.fn.Set()
+	if err := c.nobody(set); err != nil {
+		return err
+	}
+	r, now := rand.Uint64(), c.now()
+	if c.fn.StickyCookie != nil {
+		ep := c.sticky(set)
+		c.kept = ep != nil && c.takeSlot(ep, now, choosy)
+		if c.kept {
+			return nil
+		}
+	}
+	here, others, least := set, []*table.Region(nil), choosy
+	if set.Split != nil {
+		var room [8]*table.Region
+		var panics bool
+		here, others, panics = c.regions(set.Split, r, room[:0])
+		if panics && c.tries == 0 {
+			least = needy
+		}
+	}
+	if c.takeSlot(c.choose(here, r, now), now, least) {
 		return nil
 	}
-	for _, desperate := range []bool{false, true} { // better an ejected endpoint than none
-		for i := range set.Endpoints {
-			ep := set.Endpoints[(int(r>>33)+i)%len(set.Endpoints)]
-			if c.takeSlot(ep, now, desperate) {
+	for need := choosy; need <= desperate; need++ {
+		if c.takeAny(here, r, now, need) {
+			return nil
+		}
+		for _, other := range others {
+			if other.Set != here && c.takeAny(other.Set, r, now, need) {
 				return nil
 			}
 		}
@@ -144,9 +237,62 @@ func (c *Call) pick() error {
 	return errNoRoom
 }
 
-// nobody tells what an empty set means for the call.
-func (c *Call) nobody() error {
+// takeAny takes a slot at any endpoint of a set, from a random one on.
+func (c *Call) takeAny(set *table.Set, r uint64, now time.Time, need int) bool {
+	for i := range set.Endpoints {
+		if c.takeSlot(set.Endpoints[(int(r>>33)+i)%len(set.Endpoints)], now, need) {
+			return true
+		}
+	}
+	return false
+}
+
+// regions are where the call would rather go, and all that may be asked, in their
+// order: by their shares, or by their distance from the client; for a key of
+// consistent hashing always the same while they stay; after a try that failed there,
+// at first to another endpoint of the same region. panics is that for calls from
+// there health is ignored.
+func (c *Call) regions(split *table.Split, r uint64, room []*table.Region) (here *table.Set, all []*table.Region, panics bool) {
+	all, panics = split.Best, split.Panic
+	near := false
+	if split.Nearest {
+		var at geo.Point
+		if at, near = c.place(); near {
+			all, panics = split.ByDistance(at, room), split.PanicNear
+		}
+	}
+	if c.tries > 0 && c.last != nil {
+		return table.After(all, c.last.Region, c.tries).Set, all, panics
+	}
+	if c.fn.LoadBalancing.Policy == "consistent_hash" {
+		if key, ok := c.fn.HashKey(&c.Request, c.Client.Text); ok {
+			r = key
+		}
+	}
+	if near {
+		return table.DrawNear(all, r).Set, all, panics
+	}
+	return split.DrawFor(r).Set, all, panics
+}
+
+// nobody tells why there is nobody that the call could be for; nil if there is.
+func (c *Call) nobody(set *table.Set) error {
+	void := table.NoVoid
 	switch {
+	case set.Split != nil:
+		void = set.Split.Void
+	case len(set.Endpoints) == 0:
+		void = table.Cold
+	}
+	switch {
+	case void == table.NoVoid:
+		return nil
+	case void == table.Drained:
+		return errDrained
+	case void == table.Unasked:
+		return errUnasked
+	case void == table.Unwell:
+		return errUnwell
 	case c.fn.Start != nil:
 		return errNoRoom
 	case c.fn.Seen():
@@ -155,8 +301,15 @@ func (c *Call) nobody() error {
 	return errNeverSeen
 }
 
-func (c *Call) takeSlot(ep *table.Endpoint, now time.Time, desperate bool) bool {
-	if c.hasTried(ep) || !desperate && (ep.Outlier.Ejected(now) || c.isStale(ep)) || !ep.Link.Slots.Take() {
+// How badly a call needs an endpoint.
+const (
+	choosy    = iota // it takes none that fares badly
+	needy            // better an ejected or unhealthy one than none
+	desperate        // even that whose stale connection it has just met
+)
+
+func (c *Call) takeSlot(ep *table.Endpoint, now time.Time, need int) bool {
+	if ep.Link.Doubted() || c.hasTried(ep) || need < needy && !ep.Well(now) || need < desperate && c.isStale(ep) || !ep.Link.Slots.Take() {
 		return false
 	}
 	c.ep, c.last = ep, ep // from here on, giveBack owes a slot
@@ -173,7 +326,7 @@ func lessBusy(a, b *table.Endpoint) bool {
 }
 
 func (c *Call) hasTried(ep *table.Endpoint) bool {
-	for _, t := range c.tried[:min(c.tries, maxTries)] {
+	for _, t := range c.tried[:min(c.tries, maxTried)] {
 		if t != nil && t.Link == ep.Link {
 			return true
 		}
@@ -182,7 +335,7 @@ func (c *Call) hasTried(ep *table.Endpoint) bool {
 }
 
 func (c *Call) triedAll(set *table.Set) bool {
-	for _, ep := range set.Endpoints {
+	for _, ep := range set.Callable() {
 		if !c.hasTried(ep) {
 			return false
 		}
@@ -199,5 +352,8 @@ func (c *Call) giveBack() {
 	}
 	c.ep = nil // first: whatever breaks, it is given back once
 	ep.Link.Slots.GiveBack()
+	if c.fn.Places != nil {
+		c.fn.Places.GiveBack()
+	}
 	c.fn.Hold.Wake(1)
 }

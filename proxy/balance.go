@@ -1,0 +1,98 @@
+package proxy
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
+)
+
+// Which endpoint a call would rather have.
+
+// choose draws an endpoint by the function's policy; r is a random number. The
+// set is not empty.
+func (c *Call) choose(set *table.Set, r uint64, now time.Time) *table.Endpoint {
+	if len(set.Endpoints) == 1 {
+		return set.Endpoints[0]
+	}
+	switch set.Policy {
+	case table.RoundRobin:
+		return set.NextTurn()
+	case table.ConsistentHash:
+		if key, ok := c.fn.HashKey(&c.Request, c.Client.Text); ok {
+			return c.hashed(set, key, now)
+		}
+	}
+	// Two random choices: Mitzenmacher, "The Power of Two Choices in Randomized
+	// Load Balancing", 2001.
+	ep, other := set.DrawTwo(r)
+	if set.Policy == table.PeakEWMA {
+		if set.Cost(other, now) < set.Cost(ep, now) {
+			return other
+		}
+	} else if set.Even() && other.Link.Slots.InFlight() < ep.Link.Slots.InFlight() || !set.Even() && lessBusy(other, ep) {
+		return other
+	}
+	return ep
+}
+
+// hashed is the endpoint that a key belongs to, or of those after it the first
+// that fares well and has no more than its share (Mirrokni, Thorup, Zadimoghaddam,
+// "Consistent Hashing with Bounded Loads", 2016).
+func (c *Call) hashed(set *table.Set, key uint64, now time.Time) *table.Endpoint {
+	inside, _ := c.fn.Gate.Inside()
+	first := set.Owner(key, 0)
+	for i := range set.Steps() {
+		ep := set.Owner(key, i)
+		if ep.Well(now) && !c.hasTried(ep) &&
+			ep.Link.Slots.InFlight() < set.Bound(ep, inside, c.fn.LoadBalancing.BoundedLoad) {
+			return ep
+		}
+	}
+	return first
+}
+
+// sticky is the endpoint that the client's cookie names, if that is here.
+func (c *Call) sticky(set *table.Set) *table.Endpoint {
+	value := table.CookieValue(c.Request.Fields, c.fn.StickyCookie)
+	if len(value) != 16 {
+		return nil
+	}
+	mark := uint64(0)
+	for _, d := range value {
+		switch {
+		case d >= '0' && d <= '9':
+			mark = mark<<4 | uint64(d-'0')
+		case d >= 'a' && d <= 'f':
+			mark = mark<<4 | uint64(d-'a'+10)
+		default:
+			return nil
+		}
+	}
+	ep := set.Marked(mark)
+	if ep != nil && set.Split != nil && !set.Split.Keeps(ep) {
+		return nil
+	}
+	return ep
+}
+
+var nameSetCookie = []byte("Set-Cookie")
+
+// addCookie names the endpoint of the answer, if the client's cookie does not.
+func (c *Call) addCookie(fields []message.Field) []message.Field {
+	if c.fn.StickyCookie == nil || !c.relayed || c.last == nil || c.kept {
+		return fields
+	}
+	start := len(c.scratch)
+	b := append(append(c.scratch, c.fn.StickyCookie...), '=')
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, "0123456789abcdef"[c.last.Mark>>shift&15])
+	}
+	b = append(b, "; Path=/; HttpOnly; SameSite=Lax"...)
+	if ttl := c.fn.LoadBalancing.Sticky.TTL; ttl > 0 {
+		b = strconv.AppendInt(append(b, "; Max-Age="...), int64((ttl+time.Second-1)/time.Second), 10)
+	}
+	c.scratch = b
+	return append(fields, message.Field{Name: nameSetCookie, Value: b[start:]})
+}

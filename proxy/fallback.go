@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
+)
+
+// errFallback: the call has been held for its own function for long enough.
+var errFallback = errors.New("the call was held for as long as its fallback allows")
+
+var coldFallback = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("fallback")}
+
+// fallback is what has the call if its own function does not; nil if nothing, or
+// it has it already.
+func (c *Call) fallback() *config.Fallback {
+	if c.to == nil || c.to.WhileCold == nil || c.from != nil || c.tries > 0 {
+		return nil
+	}
+	return c.to.WhileCold.Fallback
+}
+
+// fallsBack tells whether a call that has come to err goes to its fallback: it
+// was held for long enough, or there was no sense in it. It has not been at an
+// endpoint yet, and all of its body is still to come.
+func (c *Call) fallsBack(err error) bool {
+	if c.fallback() == nil {
+		return false
+	}
+	for _, reason := range []error{errFallback, coldstart.ErrMaxWait, coldstart.ErrNoStart, coldstart.ErrLineFull, coldstart.ErrShare} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// fallBack gives the call to the fallback: another function, which it enters as
+// if it had been meant, or an answer that stands in the configuration. The start
+// that it was held for goes on.
+func (p *Proxy) fallBack(c *Call) error {
+	fb := c.fallback()
+	c.from, c.coldAs = c.fn, &coldFallback
+	if fb.Function == "" {
+		c.ours = static{fb.Status, fb.Body}
+		return nil
+	}
+	next := c.table.Functions[fb.Function]
+	if next == nil { // the table does without it, and says why in refused
+		return errNoEndpoint
+	}
+	c.leave(time.Now())
+	c.waited, c.held, c.cold = c.held, 0, false
+	c.fn, c.Trailers, c.Idle = next, next.Trailers, next.Timeouts.StreamIdle
+	return p.admit(c)
+}
+
+// leave takes the call out of its function's gate.
+func (c *Call) leave(now time.Time) {
+	if !c.inside {
+		return
+	}
+	c.inside = false
+	if c.unseen {
+		c.fn.Gate.LeaveUnseen()
+	} else {
+		c.fn.Gate.Leave(now)
+	}
+}
+
+// FellBack tells from which function the call went to its fallback, and how long
+// it had been held for it; nil if it did not.
+func (c *Call) FellBack() (from *table.Function, held time.Duration) {
+	if c.from == c.fn { // and was answered at once
+		return c.from, c.held
+	}
+	return c.from, c.waited
+}

@@ -1,0 +1,17 @@
+package proxy
+
+import (
+	"github.com/weir-gateway/weir/proxy/table"
+	"github.com/weir-gateway/weir/shaping/geo"
+)
+
+// place is where the client is, if that is known: what a trusted proxy says of it
+// counts, then its address. A stranger's word about itself does not.
+func (c *Call) place() (at geo.Point, known bool) {
+	if header := c.table.PlaceHeader; header != nil && c.Client.Trusted {
+		if at, known = geo.ParsePoint(string(table.FieldValue(c.Request.Fields, header))); known {
+			return at, true
+		}
+	}
+	return c.table.Places.Find(c.Client.Addr)
+}
