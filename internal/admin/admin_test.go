@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 const document = `
 region: us-east
 listeners: [{ address: "127.0.0.1:1", trusted_proxies: [10.0.0.0/8] }]
+regions: { us-east: { weight: 3, location: [39.04, -77.49] }, ap-south: { drain: true } }
 functions:
   hello:
     endpoints: ["127.0.0.1:9001", { address: "127.0.0.1:9002", region: eu-west, zone: b, weight: 3, slots: 7 }]
@@ -47,7 +48,7 @@ functions:
   report:
     cold_start: { scaler: process, idle_after: 90s }
     process: { command: [/bin/report, "{{port}}"], dir: /, env: { TOKEN: hunter2 } }
-  empty: { endpoints: [] }
+  empty: { endpoints: [], rate_limit: { requests: 100, burst: 20, key: client } }
 routes:
   - { hosts: [API.example.com], path_prefix: /report, function: report }
   - { function: hello }
@@ -157,12 +158,13 @@ func TestShapes(t *testing.T) {
 	w := open(t, document)
 	for _, path := range []string{"/", "/api/v1/version", "/api/v1/config", "/api/v1/routes", "/api/v1/functions",
 		"/api/v1/functions/hello", "/api/v1/functions/empty", "/api/v1/functions/hello/endpoints", "/api/v1/functions/report/endpoints",
-		"/api/v1/refused", "/api/v1/functions/nobody", "/nowhere", "/bug"} {
+		"/api/v1/peers", "/api/v1/refused", "/api/v1/functions/nobody", "/api/v1/regions", "/api/v1/regions/ap-south", "/api/v1/regions/nowhere",
+		"/api/v1/explain?function=hello", "/api/v1/explain?function=hello&health=us-east=1/2,eu-west=3/3", "/api/v1/explain?function=hello&health=us-east=1", "/nowhere", "/bug"} {
 		r, body := w.get(path)
 		got := fmt.Sprintf("%d %s\n\n%s", r.StatusCode, r.Header.Get("Content-Type"), body)
 		got = regexp.MustCompile(`go1[.\w]+`).ReplaceAllString(got, "go1.x")
 		got = regexp.MustCompile(`"linux/\w+"`).ReplaceAllString(got, `"os/arch"`)
-		name := strings.ReplaceAll(strings.Trim(path, "/"), "/", "_")
+		name := strings.NewReplacer("/", "_", "?", "_", "=", "_", "&", "_", ",", "_").Replace(strings.Trim(path, "/"))
 		if name == "" {
 			name = "index"
 		}
@@ -211,7 +213,7 @@ func TestMethods(t *testing.T) {
 	f("GET /api/v1/functions/ HTTP/1.1\r\nHost: localhost", 404)
 	f("GET /api/v1/functions/hello/ HTTP/1.1\r\nHost: localhost", 404)
 	f("GET /api/v1/functions/%zz HTTP/1.1\r\nHost: localhost", 404)
-	f("POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000", 413)
+	f("POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000", 413)
 	f("GET /livez HTTP/1.1\r\nHost: localhost\r\nX: "+strings.Repeat("x", 10_000), 431)
 	f("nonsense", 400)
 	f("GET /livez HTTP/1.1\r\nHost: localhost", 200) // and it is still there

@@ -26,15 +26,31 @@ type Client struct {
 }
 
 // Get asks for a path and reads the answer's JSON into into.
-func (c Client) Get(path string, into any) error {
-	status, body, err := c.ask(path)
+func (c Client) Get(path string, into any) error { return c.Do("GET", path, nil, into) }
+
+// Do asks for something to be done, with a body that is written as JSON unless
+// it is nil, and reads the answer's JSON into into.
+func (c Client) Do(method, path string, body, into any) error {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return fmt.Errorf("cannot write what is asked of %s: %w", path, err)
+		}
+	}
+	status, answer, err := c.ask(method, path, text)
 	if err != nil {
 		return fmt.Errorf("cannot reach weir's admin API at %s: %w; is weir running? see --admin", c.Address, reason(err))
 	}
-	if status != fasthttp.StatusOK {
-		var p problem
+	return c.read(path, status, answer, into)
+}
+
+// read takes an answer apart.
+func (c Client) read(path string, status int, body []byte, into any) error {
+	if status != fasthttp.StatusOK && status != fasthttp.StatusCreated {
+		var p rejection
 		if json.Unmarshal(body, &p) == nil && p.Detail != "" {
-			return errors.New(p.Detail)
+			return errors.New(p.Detail + p.places())
 		}
 		return fmt.Errorf("%s answered %s with %d %s; is that weir's admin address? see --admin", c.Address, path, status, fasthttp.StatusMessage(status))
 	}
@@ -46,7 +62,7 @@ func (c Client) Get(path string, into any) error {
 
 // ask makes one request on one connection. A command asks once: fasthttp's own
 // client would keep a pool and the goroutines that look after it.
-func (c Client) ask(path string) (status int, body []byte, err error) {
+func (c Client) ask(method, path string, text []byte) (status int, body []byte, err error) {
 	address := strings.TrimSuffix(strings.TrimPrefix(c.Address, "http://"), "/")
 	if host, port, err := net.SplitHostPort(address); err == nil {
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -64,6 +80,11 @@ func (c Client) ask(path string) (status int, body []byte, err error) {
 	defer fasthttp.ReleaseResponse(response)
 	request.SetRequestURI("http://" + address + path)
 	request.Header.SetUserAgent("weir")
+	request.Header.SetMethod(method)
+	if text != nil {
+		request.Header.SetContentType("application/json")
+		request.SetBodyRaw(text)
+	}
 	request.SetConnectionClose()
 	w := bufio.NewWriter(nc)
 	if err := request.Write(w); err != nil {

@@ -10,11 +10,14 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/weir-gateway/weir/config/layers"
+	"github.com/weir-gateway/weir/internal/shift"
 	"github.com/weir-gateway/weir/internal/telemetry"
 )
 
@@ -26,6 +29,9 @@ type Parts struct {
 	// Announce takes what an instance of a function, or its platform, says: kind
 	// is ready or gone. It may take a second. Its error may be a Refusal.
 	Announce func(ctx context.Context, function, kind, token string, body []byte) error
+	Layers   *layers.Stack  // of the configuration; nil if it does not come from a file
+	After    func(f func()) // has f called when calls go by what has been changed of Layers
+	Shifts   *shift.Manager // nil if there are no Layers
 	Log      *slog.Logger
 }
 
@@ -36,33 +42,39 @@ type Server struct {
 }
 
 // An endpoint is what is answered under one path. A segment {f} stands for the
-// name of a function.
+// name of a function, {r} for that of a region, {s} for the number of a shift, {path} at the end for one or more
+// segments.
 type endpoint struct {
 	path, says string
 	serve      func(ctx *fasthttp.RequestCtx, name string)
-	does       bool // something: it is asked for with POST
+	does       string // something: the methods it is asked for with
 }
 
 // New makes a Server. Nothing happens before Serve.
 func New(p Parts) *Server {
 	s := &Server{Parts: p}
 	s.endpoints = []endpoint{
-		{"/", "this list", s.index, false},
-		{"/livez", "whether the process lives", s.live, false},
-		{"/readyz", "whether it should be sent calls; ?verbose says why not", s.ready, false},
-		{"/healthz", "the same as /livez", s.live, false},
-		{"/metrics", "metrics in the text format of Prometheus", s.metrics, false},
-		{"/api/v1/version", "which weir this is", s.view(version), false},
-		{"/api/v1/config", "the configuration that stands, with defaults filled in", s.view(effectiveConfig), false},
-		{"/api/v1/routes", "which calls go to which function", s.view(routes), false},
-		{"/api/v1/functions", "the functions and how they fare", s.view(functions), false},
-		{"/api/v1/functions/{f}", "one of them", s.view(oneFunction), false},
-		{"/api/v1/functions/{f}/endpoints", "who serves it now", s.view(endpointsOf), false},
-		{"/api/v1/functions/{f}/ready", "POST: an instance says that it listens (docs/webhook.md)", s.announce("ready"), true},
-		{"/api/v1/functions/{f}/gone", "POST: its platform says that it has ended", s.announce("gone"), true},
-		{"/api/v1/functions/{f}/reset", "POST: the next call is worth a start, although the last ones failed", s.view(reset), true},
-		{"/api/v1/refused", "what of the configuration weir does without, and why", s.view(refused), false},
+		{"/", "this list", s.index, ""},
+		{"/livez", "whether the process lives", s.live, ""},
+		{"/readyz", "whether it should be sent calls; ?verbose says why not", s.ready, ""},
+		{"/healthz", "the same as /livez", s.live, ""},
+		{"/metrics", "metrics in the text format of Prometheus", s.metrics, ""},
+		{"/api/v1/version", "which weir this is", s.view(version), ""},
+		{"/api/v1/config", "the configuration that stands, with defaults filled in", s.view(effectiveConfig), ""},
+		{"/api/v1/routes", "which calls go to which function", s.view(routes), ""},
+		{"/api/v1/functions", "the functions and how they fare", s.view(functions), ""},
+		{"/api/v1/functions/{f}", "one of them", s.view(oneFunction), ""},
+		{"/api/v1/functions/{f}/endpoints", "who serves it now", s.view(endpointsOf), ""},
+		{"/api/v1/functions/{f}/ready", "POST: an instance says that it listens (docs/webhook.md)", s.announce("ready"), "POST"},
+		{"/api/v1/functions/{f}/gone", "POST: its platform says that it has ended", s.announce("gone"), "POST"},
+		{"/api/v1/functions/{f}/reset", "POST: the next call is worth a start, although the last ones failed", s.view(reset), "POST"},
+		{"/api/v1/regions", "the regions, and their share of each function's calls", s.tagged(s.view(regions)), ""},
+		{"/api/v1/regions/{r}", "one of them; PUT {drain, weight, priority, ttl, author, reason}: override it, null takes that back", s.tagged(s.region), "GET, HEAD, PUT"},
+		{"/api/v1/peers", "the routers that share limits", s.view(peers), ""},
+		{"/api/v1/refused", "what of the configuration weir does without, and why", s.view(refused), ""},
 	}
+	s.endpoints = append(s.endpoints, s.shiftEndpoints()...)
+	s.endpoints = append(s.endpoints, s.layerEndpoints()...)
 	return s
 }
 
@@ -71,7 +83,7 @@ const (
 	readTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second // 10,000 functions are a page of 50 MB
 	idleTimeout  = 2 * time.Minute  // longer than a scrape interval
-	bodyBytes    = 4 << 10          // an announcement has 100 bytes
+	bodyBytes    = 512 << 10        // an announcement has 100 bytes, a value of the configuration rarely more
 	connections  = 256
 
 	// lastAnswer is how long weir's end waits for an answer to be taken.
@@ -142,12 +154,12 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) {
 		switch {
 		case !ok:
 			continue
-		case e.does && !ctx.IsPost():
-			refuse(ctx, fasthttp.StatusMethodNotAllowed, "method", "Only POST is answered here.")
-			ctx.Response.Header.Set("Allow", "POST")
-		case e.does && len(ctx.Request.Header.Peek("Origin")) > 0: // a page in the operator's browser, of anybody's
+		case e.does != "" && !slices.Contains(strings.Split(e.does, ", "), string(ctx.Method())):
+			refuse(ctx, fasthttp.StatusMethodNotAllowed, "method", fmt.Sprintf("Only %s is answered here.", strings.Replace(e.does, ",", " and", 1)))
+			ctx.Response.Header.Set("Allow", e.does)
+		case e.does != "" && !ctx.IsGet() && !ctx.IsHead() && len(ctx.Request.Header.Peek("Origin")) > 0: // a page in the operator's browser, of anybody's
 			refuse(ctx, fasthttp.StatusForbidden, "forbidden", "A web page may not do this.")
-		case e.does:
+		case e.does != "":
 			e.serve(ctx, name)
 		case !ctx.IsGet() && !ctx.IsHead():
 			refuse(ctx, fasthttp.StatusMethodNotAllowed, "method", "Only GET and HEAD are answered here.")
@@ -160,9 +172,14 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) {
 	refuse(ctx, fasthttp.StatusNotFound, "not_found", "Nothing is here; / lists what there is.")
 }
 
-// match tells whether a path fits a pattern, and what stands for {f} in it.
+// match tells whether a path fits a pattern, and what stands for {f}, {r} or
+// {path} in it.
 func match(pattern, path string) (name string, ok bool) {
-	before, after, variable := strings.Cut(pattern, "{f}")
+	if before, open := strings.CutSuffix(pattern, "{path}"); open {
+		rest, ok := strings.CutPrefix(path, before)
+		return rest, ok && rest != ""
+	}
+	before, after, variable := strings.Cut(strings.NewReplacer("{r}", "{f}", "{s}", "{f}").Replace(pattern), "{f}")
 	if !variable {
 		return "", path == pattern
 	}

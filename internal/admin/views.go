@@ -2,10 +2,12 @@ package admin
 
 import (
 	"cmp"
+	"fmt"
 	"runtime"
 	"slices"
 	"time"
 
+	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/internal/telemetry"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -20,9 +22,17 @@ type Version struct {
 
 // A Route is which calls go to a function, as /api/v1/routes shows it.
 type Route struct {
-	Hosts      []string `json:"hosts"` // empty: any
-	PathPrefix string   `json:"path_prefix"`
-	Function   string   `json:"function"`
+	Hosts        []string `json:"hosts"` // empty: any
+	Path         string   `json:"path,omitempty"`
+	PathTemplate string   `json:"path_template,omitempty"`
+	PathRegex    string   `json:"path_regex,omitempty"`
+	PathPrefix   string   `json:"path_prefix,omitempty"`
+	Methods      []string `json:"methods,omitempty"`    // none: any
+	Conditions   []string `json:"conditions,omitempty"` // as people read them
+	Precedence   int      `json:"precedence,omitempty"`
+	Function     string   `json:"function"` // of a split all, with their weights; or what weir answers
+
+	Origin config.Origin `json:"origin"` // where the route is said
 }
 
 // A Function is how a function fares, as /api/v1/functions shows it.
@@ -34,8 +44,20 @@ type Function struct {
 	Instances int        `json:"instances"` // endpoints that can be called now
 	InFlight  int        `json:"in_flight"` // calls inside, held ones included
 	Held      int        `json:"held"`
+	Calls     int64      `json:"calls"`    // that have ended since the function came
+	Failed    int64      `json:"failed"`   // of those, with a status of 500 and over
 	ETA       *int64     `json:"eta_ms"`   // how long a call would wait now; null if nobody knows
 	Expected  *Expected  `json:"expected"` // what it is next raised for; null if nothing is known
+	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+}
+
+// A RateLimit is how many calls a function lets in.
+type RateLimit struct {
+	Limit     string  `json:"limit"` // as people say it
+	Shared    bool    `json:"shared"`
+	PerSecond float64 `json:"per_second"` // that each key may come with here
+	Burst     int     `json:"burst"`      // that may come at once here
+	Limited   int     `json:"limited"`    // that were turned away
 }
 
 // Expected is why a function is raised before it is called.
@@ -54,21 +76,29 @@ type Endpoint struct {
 	Weight   int    `json:"weight"`
 	Slots    int    `json:"slots"` // calls it carries at once; 0 is no limit
 	InFlight int    `json:"in_flight"`
-	State    string `json:"state"` // healthy; ejected: set aside after failures
+	State    string `json:"state"` // healthy; unhealthy: by its health checks; ejected: set aside after failures
 }
 
 func version(scene telemetry.Scene, _ string) any {
 	return Version{scene.Version, scene.Revision, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 }
 
-func effectiveConfig(scene telemetry.Scene, _ string) any { return shown{scene.Table.Config} }
+func effectiveConfig(scene telemetry.Scene, _ string) any {
+	return config.Shown{Config: scene.Table.Config}
+}
 
 // routes shows those that stand, in the order of the configuration.
 func routes(scene telemetry.Scene, _ string) any {
 	seen := []Route{}
-	for _, r := range scene.Table.Config.Routes {
-		if scene.Table.Functions[r.Function] != nil {
-			seen = append(seen, Route{append([]string{}, r.Hosts...), r.PathPrefix, r.Function})
+	for i, r := range scene.Table.Config.Routes {
+		leads := func(name string) bool { return scene.Table.Functions[name] != nil }
+		if names := r.Functions(); len(names) == 0 || slices.ContainsFunc(names, leads) {
+			seen = append(seen, Route{
+				Hosts: append([]string{}, r.Hosts...),
+				Path:  r.Path, PathTemplate: r.PathTemplate, PathRegex: r.PathRegex, PathPrefix: r.PathPrefix,
+				Methods: r.Methods, Conditions: r.Conditions(), Precedence: r.Precedence, Function: r.Target(),
+				Origin: scene.Table.Config.Origin(fmt.Sprintf("routes[%d]", i)),
+			})
 		}
 	}
 	return seen
@@ -101,6 +131,13 @@ func look(scene telemetry.Scene, fn *table.Function, now time.Time) Function {
 		InFlight:  inside,
 		Held:      fn.Hold.Len(),
 	}
+	if r := fn.RateLimit; r != nil {
+		seen.RateLimit = &RateLimit{Limit: r.Text(), Shared: r.Shared, Limited: fn.Limiter.Limited()}
+		seen.RateLimit.PerSecond, seen.RateLimit.Burst = fn.Limiter.Portion()
+	}
+	if m, ok := fn.Meter.(*telemetry.Meter); ok {
+		seen.Calls, seen.Failed = m.Tally()
+	}
 	if fn.Start == nil {
 		return seen
 	}
@@ -120,6 +157,10 @@ func look(scene telemetry.Scene, fn *table.Function, now time.Time) Function {
 		seen.ETA = &ms
 	}
 	return seen
+}
+
+func peers(scene telemetry.Scene, _ string) any {
+	return append([]telemetry.Router{}, scene.Routers...)
 }
 
 // reset opens the door that failed starts have closed.
@@ -145,12 +186,8 @@ func endpointsOf(scene telemetry.Scene, name string) any {
 	now := time.Now()
 	seen := []Endpoint{}
 	for _, ep := range fn.Set().Endpoints {
-		state := "healthy"
-		if ep.Outlier.Ejected(now) {
-			state = "ejected"
-		}
 		seen = append(seen, Endpoint{
-			ep.ID, ep.Addr, ep.Region, ep.Zone, ep.Weight, ep.Endpoint.Slots, ep.Link.Slots.InFlight(), state,
+			ep.ID, ep.Addr, ep.Region, ep.Zone, ep.Weight, ep.Endpoint.Slots, ep.Link.Slots.InFlight(), ep.State(now),
 		})
 	}
 	slices.SortFunc(seen, func(a, b Endpoint) int { return cmp.Compare(a.ID, b.ID) })
@@ -158,5 +195,5 @@ func endpointsOf(scene telemetry.Scene, name string) any {
 }
 
 func refused(scene telemetry.Scene, _ string) any {
-	return append([]table.Refusal{}, scene.Table.Refused...)
+	return append(append([]table.Refusal{}, scene.Table.Refused...), scene.Refused...)
 }

@@ -112,10 +112,14 @@ func (s *Screen) tellLife(n news, function string) bool {
 	held := n.number("held")
 	switch n.message {
 	case "starting":
+		instance := "an instance"
+		if n.number("usual_ms") > 0 {
+			instance += ", ready in about " + n.seconds("usual_ms")
+		}
 		if held == 0 {
-			s.event(n.at, wait, function, "starting", "an instance")
+			s.event(n.at, wait, function, "starting", instance)
 		} else {
-			s.event(n.at, wait, function, "held", count(held, "call waits", "calls wait")+", starting an instance")
+			s.event(n.at, wait, function, "held", count(held, "call waits", "calls wait")+", starting "+instance)
 		}
 	case "a call is expected":
 		words := "a call, after that of " + n.text("after")

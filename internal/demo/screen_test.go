@@ -72,12 +72,12 @@ hello    window    opens, at least 2 instances
 hello    window    closes, at least 0 instances
 `},
 		{"a failed start", func(log, instance *slog.Logger) {
-			log.Info("starting", "function", "slow", "held", 3)
+			log.Info("starting", "function", "slow", "held", 3, "usual_ms", 2040)
 			instance.Info("instance exited", "status", 1, "lived_ms", 103.2)
 			log.Warn("start failed", "function", "slow", "error", "it exited", "took_ms", int64(104), "retry_ms", int64(999), "held", 3)
 			log.Info("stopped", "function", "slow", "reason", "start_failed")
 		}, `
-slow     held      3 calls wait, starting an instance
+slow     held      3 calls wait, starting an instance, ready in about 2 s
 slow     failed    it exited
 slow               no other start is tried for 1 s
 `},

@@ -41,49 +41,115 @@ const (
 // An accessLog takes lines and writes them to a file or a stream, from a
 // goroutine of its own: a call waits for no disk.
 type accessLog struct {
-	output string // stdout, stderr or a path
 	log    *slog.Logger
+	off    atomic.Bool      // nobody wants lines
 	full   *metrics.Counter // lines lost because the output is slow
 	failed *metrics.Counter // and because it cannot be written
 	lines  sync.Pool        // of *[]byte
 	wake   chan struct{}    // capacity one: there is enough to write, or to reopen
 	reopen atomic.Bool
 
-	mu      sync.Mutex // guards pending
+	mu      sync.Mutex // guards all until the next paragraph
 	pending []byte
+	next    *output // to write to instead of out; nil: to stay
+	wanted  string  // the output that was asked for last
 
 	// The writer's own.
-	out        io.WriteCloser
+	output
 	spare      []byte
 	complained bool   // that it cannot write
 	slow       bool   // lines were lost before the last write
 	lost       uint64 // how many so far
 }
 
-func newAccessLog(output string, log *slog.Logger) (*accessLog, error) {
-	out, err := openOutput(output)
+// An output is where lines go.
+type output struct {
+	name string // stdout, stderr, none or a path
+	out  io.WriteCloser
+}
+
+func newAccessLog(name string, log *slog.Logger) (*accessLog, error) {
+	out, err := openOutput(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the access log %s: %w", output, err)
+		return nil, err
 	}
-	return &accessLog{
-		output:  output,
+	l := &accessLog{
 		log:     log,
 		lines:   sync.Pool{New: func() any { return new([]byte) }},
 		wake:    make(chan struct{}, 1),
 		pending: make([]byte, 0, enough),
 		spare:   make([]byte, 0, enough),
-		out:     out,
-	}, nil
+		wanted:  name,
+		output:  output{name, out},
+	}
+	l.off.Store(name == none)
+	return l, nil
 }
 
-func openOutput(output string) (io.WriteCloser, error) {
-	switch output {
+// none is the output that takes no lines.
+const none = "none"
+
+// prepare opens another output. What use does, the writer follows soon.
+func (l *accessLog) prepare(name string) (use, drop func(), err error) {
+	l.mu.Lock()
+	same := name == l.wanted
+	l.mu.Unlock()
+	if same {
+		return func() {}, func() {}, nil
+	}
+	out, err := openOutput(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	use = func() {
+		l.mu.Lock()
+		if l.next != nil { // the writer has not come to it
+			_ = l.next.out.Close()
+		}
+		l.next, l.wanted = &output{name, out}, name
+		l.mu.Unlock()
+		l.off.Store(name == none)
+		l.ring()
+	}
+	return use, func() { _ = out.Close() }, nil
+}
+
+// follow writes to the output that was asked for last.
+func (l *accessLog) follow() {
+	l.mu.Lock()
+	next := l.next
+	l.next = nil
+	l.mu.Unlock()
+	if next == nil {
+		return
+	}
+	l.log.Info("the access log goes elsewhere", "from", l.name, "to", next.name)
+	_ = l.out.Close()
+	l.output, l.complained = *next, false
+}
+
+func openOutput(name string) (out io.WriteCloser, err error) {
+	if out, err = openNamed(name); err != nil {
+		return nil, fmt.Errorf("cannot open the access log %s: %w", name, err)
+	}
+	return out, nil
+}
+
+// nowhere takes what is written, and has no lines to take.
+type nowhere struct{ io.Writer }
+
+func (nowhere) Close() error { return nil }
+
+func openNamed(name string) (io.WriteCloser, error) {
+	switch name {
+	case none:
+		return nowhere{io.Discard}, nil
 	case "stdout":
 		return stream(unix.Stdout, "stdout")
 	case "stderr":
 		return stream(unix.Stderr, "stderr")
 	}
-	return os.OpenFile(output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	return os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 }
 
 // stream opens a standard stream under another number. Go ends the program
@@ -149,7 +215,7 @@ func (l *accessLog) run(ctx context.Context) error {
 	select {
 	case <-written:
 	case <-patience.C:
-		l.log.Warn("the access log is not whole: its output takes no more", "output", l.output)
+		l.log.Warn("the access log is not whole: its output takes no more")
 	}
 	return nil
 }
@@ -167,6 +233,7 @@ func (l *accessLog) write(ctx context.Context) {
 			l.flush()
 		case <-l.wake:
 			l.flush()
+			l.follow()
 			if l.reopen.Swap(false) {
 				l.openAgain()
 			}
@@ -194,7 +261,7 @@ func (l *accessLog) flush() {
 	l.failed.Add(bytes.Count(l.spare[n:], []byte("\n")))
 	if !l.complained { // once, not once a second for as long as the disk is full
 		l.complained = true
-		l.log.Error("cannot write the access log", "output", l.output, "error", err.Error())
+		l.log.Error("cannot write the access log", "output", l.name, "error", err.Error())
 	}
 }
 
@@ -203,22 +270,22 @@ func (l *accessLog) flush() {
 func (l *accessLog) noteLost() {
 	lost := l.full.Get()
 	if lost > l.lost && !l.slow {
-		l.log.Warn("lines of the access log are lost: its output is too slow", "output", l.output)
+		l.log.Warn("lines of the access log are lost: its output is too slow", "output", l.name)
 	}
 	l.slow, l.lost = lost > l.lost, lost
 }
 
 // openAgain opens the file by its name. If that fails the old one stays.
 func (l *accessLog) openAgain() {
-	if _, file := l.out.(*os.File); !file || l.output == "stdout" || l.output == "stderr" {
+	if _, file := l.out.(*os.File); !file || l.name == "stdout" || l.name == "stderr" {
 		return
 	}
-	out, err := openOutput(l.output)
+	out, err := openNamed(l.name)
 	if err != nil {
-		l.log.Error("cannot open the access log again, the old one stays", "output", l.output, "error", err.Error())
+		l.log.Error("cannot open the access log again, the old one stays", "output", l.name, "error", err.Error())
 		return
 	}
 	_ = l.out.Close()
 	l.out, l.complained = out, false
-	l.log.Info("access log opened again", "output", l.output)
+	l.log.Info("access log opened again", "output", l.name)
 }

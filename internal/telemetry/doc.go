@@ -21,7 +21,7 @@
 //     is left out until it has a line there.
 //
 // Not here: what weir itself does (log/slog, where it happens), listening for
-// scrapes (internal/admin), spans (they come with tracing).
+// scrapes (internal/admin), spans (internal/tracing).
 //
 // Decision, 2026-11-23: each function has a metrics.Set of its own, and the
 // page is sorted into families when it is written. One Set for all makes the

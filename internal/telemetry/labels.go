@@ -77,6 +77,10 @@ func outcome(c *proxy.Call) string {
 	switch {
 	case cause == "CST" || cause == "UT" && c.Tries() == 0:
 		return "timeout"
+	case cause == "OM" && c.Tries() == 0:
+		return "queue_timeout"
+	case cause == "CSW":
+		return "waiting_page"
 	case cause == "CSF":
 		return "failed"
 	case c.Tries() > 0:

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -11,8 +12,8 @@ import (
 )
 
 // appendLine writes a call's line of the access log. Every field is there in
-// every line, in this order, but for those that only some calls have: trace_id,
-// queue_ms or cold_start_ms, and error.
+// every line, in this order, but for those that only some calls have: trace_id
+// and span_id, queue_ms or cold_start_ms, and error.
 //
 // A string that is read as bytes is not copied: the compiler sees that nobody
 // writes to them.
@@ -23,10 +24,7 @@ func appendLine(b []byte, c *proxy.Call, home string) []byte {
 	b = append(b, level(c)...)
 	b = append(b, `","msg":"call","request_id":`...)
 	b = appendText(b, c.ID())
-	if id := traceID(c.Request.Fields); id != nil {
-		b = append(b, `,"trace_id":`...)
-		b = appendText(b, id)
-	}
+	b = appendTrace(b, c.Trace())
 	b = append(b, `,"client_ip":`...)
 	b = appendText(b, c.Client.Text)
 	b = append(b, `,"method":`...)
@@ -34,7 +32,7 @@ func appendLine(b []byte, c *proxy.Call, home string) []byte {
 	b = append(b, `,"host":`...)
 	b = appendText(b, c.Request.Host)
 	b = append(b, `,"path":`...)
-	b = appendText(b, c.Request.Path)
+	b = appendText(b, c.ShownPath())
 	b = append(b, `,"function":`...)
 	b = appendText(b, []byte(c.Function().Name))
 	b = append(b, `,"region":`...)
@@ -79,6 +77,21 @@ func appendLine(b []byte, c *proxy.Call, home string) []byte {
 	return append(b, '}', '\n')
 }
 
+// appendTrace writes which trace the call belongs to, and which of its spans is
+// weir's, if there are any.
+func appendTrace(b []byte, tc message.TraceContext) []byte {
+	if tc.Trace == [16]byte{} {
+		return b
+	}
+	b = append(b, `,"trace_id":"`...)
+	b = hex.AppendEncode(b, tc.Trace[:])
+	if tc.Span != [8]byte{} {
+		b = append(b, `","span_id":"`...)
+		b = hex.AppendEncode(b, tc.Span[:])
+	}
+	return append(b, '"')
+}
+
 // level is warn for a call that ended badly through no fault of its client.
 func level(c *proxy.Call) string {
 	if c.Cause() != "" && (c.Status() >= 500 || answerBroke(c)) {
@@ -100,34 +113,6 @@ func appendMillis(b []byte, d time.Duration) []byte {
 	b = strconv.AppendInt(b, us/1000, 10)
 	us %= 1000
 	return append(b, '.', byte('0'+us/100), byte('0'+us/10%10), byte('0'+us%10))
-}
-
-// traceID is that of a valid traceparent of the client's; nil without one. Its
-// form is 00-<32 digits>-<16>-<2> (W3C Trace Context, section 3.2), and what a
-// later version appends.
-func traceID(fields []message.Field) []byte {
-	for i := range fields {
-		f := &fields[i]
-		if f.ID != message.Other || !message.IsToken(f.Name, "traceparent") {
-			continue
-		}
-		v := f.Value
-		if len(v) < 55 || v[2] != '-' || v[35] != '-' || v[52] != '-' {
-			return nil
-		}
-		zero := true
-		for _, digit := range v[3:35] {
-			if !('0' <= digit && digit <= '9' || 'a' <= digit && digit <= 'f') {
-				return nil
-			}
-			zero = zero && digit == '0'
-		}
-		if zero {
-			return nil
-		}
-		return v[3:35]
-	}
-	return nil
 }
 
 // appendText writes a JSON string. What is not UTF-8 becomes U+FFFD, as in

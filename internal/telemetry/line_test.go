@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/weir-gateway/weir/proxy"
-	"github.com/weir-gateway/weir/proxy/message"
 )
 
 // lineOf carries a call and returns its line with the moving parts still.
@@ -57,26 +56,12 @@ func TestLines(t *testing.T) {
 			`"method":"POST","host":"api.example.com","path":"/gone","function":"gone","region":"here","upstream_addr":"",`+
 			`"status":503,"upstream_status":0,"cause":"NC","protocol":"HTTP/1.1","bytes_in":0,"bytes_out":999,"duration_ms":0.1,`+
 			`"upstream_ms":0.1,"attempts":0,"user_agent":"","error":"the function has never had an endpoint"}`)
+	if line := lineOf(t, r, "GET", "/.weir/async/0123456789abcdef"); !strings.Contains(line, `"path":"/.weir/async/*"`) {
+		t.Error("the secret of a call to come back for is logged:", line)
+	}
 	if line := lineOf(t, r, "GET", "/a", "User-Agent: a\"b\\c\td\xff\u00e9", "traceparent: 00-nonsense"); !strings.Contains(line, `"user_agent":"a\"b\\c\td\ufffd`+"\u00e9"+`"}`) || strings.Contains(line, "trace_id") {
 		t.Error(line)
 	}
-}
-
-func TestTraceID(t *testing.T) {
-	const id, rest = "0af7651916cd43dd8448eb211c80319c", "-b7ad6b7169203331-01"
-	f := func(value, want string) {
-		t.Helper()
-		got := traceID([]message.Field{{Name: []byte("Accept"), ID: message.Accept}, {Name: []byte("TraceParent"), Value: []byte(value)}})
-		if string(got) != want {
-			t.Errorf("%q: %q, want %q", value, got, want)
-		}
-	}
-	f("00-"+id+rest, id)
-	f("cc-"+id+rest+"-later", id)
-	f("00-"+strings.ToUpper(id)+rest, "")
-	f("00-"+strings.Repeat("0", 32)+rest, "")
-	f("00-"+id, "")
-	f("", "")
 }
 
 func FuzzText(f *testing.F) {

@@ -1,8 +1,11 @@
 package telemetry
 
 import (
+	"time"
+
 	"github.com/VictoriaMetrics/metrics"
 
+	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -54,6 +57,7 @@ func (m *Meter) Unregister() {
 	defer t.mu.Unlock()
 	if m.series != t.overflow && m.newest == m && t.functions[m.function] == m.series {
 		delete(t.functions, m.function)
+		t.places -= len(m.places)
 	}
 }
 
@@ -66,6 +70,34 @@ func (t *Telemetry) of(function string) *series {
 		return s
 	}
 	return t.overflow
+}
+
+// Tally is that of a function; "" is all of them together.
+func (t *Telemetry) Tally(function string) (calls, failed int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, s := range t.functions {
+		if function == "" || name == function {
+			n, bad := s.Tally()
+			calls, failed = calls+n, failed+bad
+		}
+	}
+	return calls, failed
+}
+
+// Tally counts the function's calls that have ended, and those of them that failed:
+// with a status of 500 and over.
+func (s *series) Tally() (calls, failed int64) {
+	s.regions.each(func(_ string, r *regional) {
+		r.calls.each(func(key callKey, count *metrics.Counter) {
+			n := int64(count.Get())
+			calls += n
+			if key.code >= 500 {
+				failed += n
+			}
+		})
+	})
+	return calls, failed
 }
 
 // series are what is counted for one function.
@@ -81,6 +113,7 @@ type series struct {
 	held              vector[string, *metrics.PrometheusHistogram]
 	rejected          vector[string, *metrics.Counter]
 	regions           vector[string, *regional]
+	places            map[coldstart.Place]bool // in which it was started; guarded by Telemetry.mu
 }
 
 // regional is the part that is told apart by the region of the endpoint.
@@ -98,7 +131,7 @@ type callKey struct {
 }
 
 func newSeries(function, home string) *series {
-	s := &series{function: function, home: home, set: metrics.NewSet()}
+	s := &series{function: function, home: home, set: metrics.NewSet(), places: map[coldstart.Place]bool{}}
 	s.retries = s.counter("weir_retries_total")
 	s.bytesIn = s.counter("weir_http_request_bytes_total")
 	s.bytesOut = s.counter("weir_http_response_bytes_total")
@@ -142,10 +175,29 @@ func (s *series) count(c *proxy.Call) {
 	if cause != "" {
 		s.errorsOf(cause).Inc()
 	}
-	if held := c.Held(); held > 0 {
+	held := c.Held()
+	if from, waited := c.FellBack(); from != nil {
+		held -= waited
+		if m, ok := from.Meter.(*Meter); ok {
+			m.fellBack(c, waited)
+		}
+	}
+	if held > 0 {
 		s.heldOf(outcome(c)).Update(held.Seconds())
 	} else if reason := c.TurnedAway(); reason != "" {
 		s.rejectedFor(reason).Inc()
+	}
+}
+
+// fellBack counts, for the function that a call was meant for, where it went.
+func (s *series) fellBack(c *proxy.Call, waited time.Duration) {
+	to := "answer"
+	if name := c.Function().Name; name != s.function {
+		to = name
+	}
+	s.counter("weir_fallbacks_total", "to", to).Inc()
+	if waited > 0 {
+		s.heldOf("fallback").Update(waited.Seconds())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,14 +21,29 @@ type Scene struct {
 	InFlight  int          // calls inside weir
 	Expected  Foresight    // nil: nobody looks ahead
 	HeldBytes int64        // memory of those that are held
+	Async     Async        // what is kept for clients that do not wait
 	Listeners []Listener
-	Version   string // of weir
-	Revision  string // that it was built from
+	Refused   []table.Refusal // by the sources of endpoints
+	Sources   []Source        // where endpoints are learned from
+	Recalls   []Recall        // endpoints that are remembered and not confirmed
+	Routers   []Router        // that share limits, by their addresses; none if there are no peers
+	Version   string          // of weir
+	Revision  string          // that it was built from
+}
+
+// A Router is one weir among those that share limits, as /api/v1/peers shows it.
+type Router struct {
+	Address string `json:"address"` // as discovery has it; "" for this one if it is not listed
+	Self    bool   `json:"self"`
 }
 
 // Foresight tells for when a function is next raised before it is called, and
 // why; ok is false if nothing is known.
 type Foresight func(function string) (at time.Time, kind string, ok bool)
+
+// Async is what is kept for clients that do not wait for their answer: calls
+// under way, those that were answered, and how many bytes all of them take.
+type Async struct{ UnderWay, Answered, Bytes int }
 
 // A Listener is one address that takes calls.
 type Listener struct {
@@ -124,6 +140,15 @@ func (p *page) gauge(value int, family string, labels ...string) {
 		panic("BUG: " + family + " is not in the table of families")
 	}
 	fmt.Fprintf(&s.lines, "%s %d\n", name(family, labels...), value)
+}
+
+// number writes one value that need not be whole.
+func (p *page) number(value float64, family string, labels ...string) {
+	s := p.families[family]
+	if s == nil {
+		panic("BUG: " + family + " is not in the table of families")
+	}
+	fmt.Fprintf(&s.lines, "%s %s\n", name(family, labels...), strconv.FormatFloat(value, 'g', -1, 64))
 }
 
 // WriteTo writes the page in the order of the table of families.

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -16,20 +17,26 @@ import (
 func TestPromtool(t *testing.T) {
 	promtool := testkit.Program(t, "promtool", "prometheus")
 	tel := with(t, t.TempDir()+"/access.log")
-	r := setUp(t, tel, withScaler, answer(200, "hello"))
-	for _, path := range []string{"/", "/cold", "/gone", "/broken", "/broken"} {
+	tel.Trace(tracer{})
+	r := setUp(t, tel, "regions: { us-east: {} }\n"+withScaler, answer(200, "hello"))
+	for _, path := range []string{"/", "/cold", "/gone", "/broken", "/broken", "/late"} {
 		r.call("GET", path)
 	}
+	close(r.platform.wait)
 	tel.NewMeter("q\"u\\o\nte")
 	tel.Stopped("cold", "idle")
 	tel.Prewarmed("cold", "schedule", false, 0)
-	tel.Reloaded(nil, coldstart.ErrStartTimeout)
+	tel.Reloaded(coldstart.ErrStartTimeout)
 	r.keeper.Table().Functions["cold"].Account.Close(table.Stale)
+	r.keeper.Table().Functions["cold"].Mirrors.Skip(table.MirrorBody)
 	var b strings.Builder
 	if err := tel.WritePrometheus(&b, Scene{Table: r.keeper.Table(), Listeners: []Listener{
 		{Name: ":80", Open: 1, Refused: map[string]int{"access": 3, "descriptors": 0}, Evicted: map[string]int{"connections": 4}},
 		{Name: "[::]:443", Open: 2},
-	}}); err != nil {
+	}, Sources: []Source{
+		{Provider: "consul", Region: "east", Failures: map[string]int64{"timeout": 1}, LastSuccess: time.Now(), FailingFrom: time.Now()},
+		{Provider: "consul", Region: "west"},
+	}, Recalls: []Recall{{Function: "f", Learned: time.Now()}}}); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(promtool, "check", "metrics")
@@ -43,6 +50,14 @@ func TestPromtool(t *testing.T) {
 		}
 	}
 }
+
+// A tracer has exported 1 span and lost 5.
+type tracer struct{ Tracer }
+
+func (tracer) StartEnded(string, coldstart.Phases, error) {}
+func (tracer) Released(string, coldstart.Phases)          {}
+
+func (tracer) Spans() (exported, full, failed int) { return 1, 2, 3 }
 
 // What the library publishes and we do not is a decision: these have names
 // that promtool does not like, or say what another family says.

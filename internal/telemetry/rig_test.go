@@ -155,6 +155,7 @@ func (c *client) Write([]byte) error                   { return nil }
 func (c *client) Flush() error                         { return nil }
 func (c *client) Take(message.Upstream) (int64, error) { return 0, nil }
 func (c *client) Finish() error                        { return nil }
+func (c *client) Retract() bool                        { return false }
 func (c *client) Abort()                               {}
 func (c *client) Watch(message.Canceler, uint64)       {}
 func (c *client) Unwatch() bool                        { return false }
@@ -184,7 +185,7 @@ type transport struct {
 
 func (t transport) Try(x *message.Exchange) error { return t.try(x) }
 func (t transport) Probe(context.Context) error   { return nil }
-func (t transport) Configure(table.Settings)      {}
+func (t transport) Configure(*table.Settings)     {}
 func (t transport) CloseIdle()                    {}
 
 // answer plays an endpoint that answers with a status and some bytes.
@@ -213,6 +214,7 @@ func (u *upstream) Ready() bool               { return true }
 func (u *upstream) Trailers() []message.Field { return nil }
 func (u *upstream) Release()                  {}
 func (u *upstream) AwaitSent() error          { return nil }
+func (u *upstream) Adopt(*message.Exchange)   {}
 
 // A platform raises endpoints that are there at once, or fails; those of the
 // function slow wait to be let.
@@ -238,14 +240,16 @@ func (p *platform) ScaleUp(_ context.Context, fn config.Function, n int) error {
 	if fn.Name == "broken" {
 		return coldstart.Terminal(io.ErrUnexpectedEOF)
 	}
-	if fn.Name == "slow" {
+	if fn.Name == "slow" || fn.WhileCold != nil {
 		<-p.wait
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.reports[fn.Name]([]discovery.Endpoint{{ID: "1", Addr: "127.0.0.1:7", Weight: 1}})
+	p.reports[fn.Name]([]discovery.Endpoint{{ID: "1", Addr: "127.0.0.1:7", Zone: "z1", Rack: "r1", Node: "n1", Weight: 1}})
 	return nil
 }
 
 func (p *platform) ScaleDown(context.Context, config.Function, int) error  { return nil }
 func (p *platform) Replicas(context.Context, config.Function) (int, error) { return 0, nil }
+
+func (transport) Check(context.Context, string) (int, error) { return 200, nil }

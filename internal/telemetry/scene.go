@@ -13,6 +13,9 @@ import (
 func (t *Telemetry) writeScene(p *page, scene Scene) {
 	p.gauge(scene.InFlight, "weir_http_requests_in_flight")
 	p.gauge(int(scene.HeldBytes), "weir_held_bytes")
+	p.gauge(scene.Async.UnderWay, "weir_async_calls", "state", "under_way")
+	p.gauge(scene.Async.Answered, "weir_async_calls", "state", "answered")
+	p.gauge(scene.Async.Bytes, "weir_async_bytes")
 	for _, l := range scene.Listeners {
 		p.gauge(l.Open, "weir_open_connections", "listener", l.Name)
 		for _, reason := range slices.Sorted(maps.Keys(l.Refused)) {
@@ -22,18 +25,27 @@ func (t *Telemetry) writeScene(p *page, scene Scene) {
 			p.gauge(l.Evicted[reason], "weir_connections_evicted_total", "listener", l.Name, "reason", reason)
 		}
 	}
+	p.gauge(max(1, len(scene.Routers)), "weir_peers")
 	p.gauge(1, "weir_build_info", "version", scene.Version, "revision", scene.Revision)
+	writeSources(p, scene, time.Now())
 	reloaded := 1
 	if t.reloadFailed.Load() {
 		reloaded = 0
 	}
 	p.gauge(reloaded, "weir_config_last_reload_successful")
+	if t.tracer != nil {
+		exported, full, failed := t.tracer.Spans()
+		p.gauge(exported, "weir_trace_spans_exported_total")
+		p.gauge(full, "weir_trace_spans_dropped_total", "reason", "full")
+		p.gauge(failed, "weir_trace_spans_dropped_total", "reason", "failed")
+	}
 	if scene.Table == nil {
 		return
 	}
 	p.gauge(1, "weir_config_info", "hash", scene.Table.Config.Hash)
 	p.gauge(int(scene.Table.Version), "weir_table_version")
 	p.gauge(len(scene.Table.Refused), "weir_table_refused")
+	p.gauge(len(scene.Refused), "weir_discovery_refused")
 	t.writeFunctions(p, scene.Table, time.Now())
 }
 
@@ -46,12 +58,15 @@ type ending struct {
 	why      table.End
 }
 
+// states are those of endpoints that a function with any shows.
+var states = []string{table.Healthy, table.Unhealthy, table.Ejected}
+
 // writeFunctions writes what functions show of themselves. Those without series of their
 // own are added up.
 func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 	active := 0
 	held := map[string]int{}
-	doors := map[string]int{}
+	watching, doors := map[string]int{}, map[string]int{}
 	endpoints := map[place]int{}
 	opened, closed := map[string]int{}, map[ending]int{}
 	for name, fn := range tab.Functions {
@@ -60,6 +75,7 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 		}
 		held[name] += fn.Hold.Len()
 		if fn.Start != nil {
+			watching[name] += fn.Start.Watching()
 			doors[name] = max(doors[name], fn.Start.Status().Breaker(now))
 		}
 		opened[name] += int(fn.Account.Opened())
@@ -73,12 +89,17 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 			endpoints[place{name, t.region, "healthy"}] += 0 // a function with nobody is worth an alert
 		}
 		for _, ep := range set.Endpoints {
-			healthy, ejected := place{name, ep.Region, "healthy"}, place{name, ep.Region, "ejected"}
-			if ep.Outlier.Ejected(now) {
-				healthy, ejected = ejected, healthy
+			for _, state := range states {
+				endpoints[place{name, ep.Region, state}] += 0
 			}
-			endpoints[healthy]++
-			endpoints[ejected] += 0
+			endpoints[place{name, ep.Region, ep.State(now)}]++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tab.Functions)) {
+		fn := tab.Functions[name]
+		if m, ok := fn.Meter.(*Meter); ok && m.function == name { // it has series of its own
+			writeResilience(p, name, fn, now)
+			writeRegions(p, name, fn)
 		}
 	}
 	p.gauge(active, "weir_active_functions")
@@ -86,6 +107,7 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 		p.gauge(held[function], "weir_held", "function", function)
 	}
 	for _, function := range slices.Sorted(maps.Keys(doors)) {
+		p.gauge(watching[function], "weir_watching", "function", function)
 		p.gauge(doors[function], "weir_start_breaker_state", "function", function)
 	}
 	for _, function := range slices.Sorted(maps.Keys(opened)) {

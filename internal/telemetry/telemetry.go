@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -20,17 +21,20 @@ import (
 // may be called from any goroutine.
 type Telemetry struct {
 	region string
-	access *accessLog // nil: none
+	access *accessLog
+	tracer Tracer // nil: none
 
 	set              *metrics.Set // what belongs to no function
 	joined           *metrics.Counter
 	functionsDropped *metrics.Counter
+	lag              *metrics.PrometheusHistogram
 	reloadFailed     atomic.Bool // the last one
 
 	overflow *series // of the functions over maxFunctions
 
-	mu        sync.Mutex // guards functions
+	mu        sync.Mutex // guards what follows, and the places of series
 	functions map[string]*series
+	places    int // of all series
 }
 
 var (
@@ -49,11 +53,9 @@ func New(cfg config.Telemetry, region string, log *slog.Logger) (*Telemetry, err
 	}
 	t.joined = t.set.NewCounter("weir_start_coalesced_total")
 	t.functionsDropped = t.set.NewCounter("weir_telemetry_functions_dropped_total")
+	t.lag = t.set.NewPrometheusHistogramExt("weir_discovery_lag_seconds", lagBuckets)
 	t.reloads("success")
 	t.reloads("failure")
-	if cfg.AccessLog.Output == "none" {
-		return t, nil
-	}
 	var err error
 	t.access, err = newAccessLog(cfg.AccessLog.Output, log)
 	if err != nil {
@@ -63,6 +65,21 @@ func New(cfg config.Telemetry, region string, log *slog.Logger) (*Telemetry, err
 	t.access.failed = t.set.NewCounter(name("weir_access_log_dropped_total", "reason", "failed"))
 	return t, nil
 }
+
+// A Tracer makes spans of calls and of starts. Its methods do not block and may
+// be called from any goroutine.
+type Tracer interface {
+	Record(c *proxy.Call) // that has a Recording; the call is used again after it returns
+	StartEnded(function string, p coldstart.Phases, err error)
+	Released(function string, p coldstart.Phases)
+	// Spans tells how many were exported, and how many are lost: because too
+	// many wait to be, and because the receiver did not take them.
+	Spans() (exported, full, failed int)
+}
+
+// Trace has a Tracer told of what is recorded as traces. It is for before the
+// first Record.
+func (t *Telemetry) Trace(tracer Tracer) { t.tracer = tracer }
 
 // Record counts a call that has ended, and writes its line.
 func (t *Telemetry) Record(c *proxy.Call) {
@@ -76,31 +93,35 @@ func (t *Telemetry) Record(c *proxy.Call) {
 	if c.Joined() {
 		t.joined.Inc()
 	}
-	if t.access != nil {
+	if !t.access.off.Load() {
 		t.access.tell(c, t.region)
+	}
+	if t.tracer != nil && c.Recording() != nil {
+		t.tracer.Record(c)
 	}
 }
 
 // Run writes the access log until ctx ends, and then what is left of it.
 func (t *Telemetry) Run(ctx context.Context) error {
-	if t.access == nil {
-		<-ctx.Done()
-		return nil
-	}
 	return t.access.run(ctx)
 }
 
 // Reopen has the access log opened again by its name, soon: somebody has moved
 // the file. It does not block.
 func (t *Telemetry) Reopen() {
-	if t.access != nil {
-		t.access.askReopen()
-	}
+	t.access.askReopen()
+}
+
+// PrepareLog opens the access log that settings name, if it is another one.
+// Lines go there from use on, what was told before to the old one; drop closes it
+// instead.
+func (t *Telemetry) PrepareLog(cfg config.AccessLog) (use, drop func(), err error) {
+	return t.access.prepare(cfg.Output)
 }
 
 // Reloaded counts that the configuration was read again; err is what was wrong
 // with it.
-func (t *Telemetry) Reloaded(_ *config.Config, err error) {
+func (t *Telemetry) Reloaded(err error) {
 	t.reloadFailed.Store(err != nil)
 	if err != nil {
 		t.reloads("failure").Inc()
@@ -119,27 +140,32 @@ func (t *Telemetry) ScalerAsked(scaler string, err error) {
 }
 
 // StartEnded counts a start, and measures it if it went well: the phases of one
-// that failed are not whole. Instances are raised where weir is.
+// that failed are not whole.
 func (t *Telemetry) StartEnded(function string, p coldstart.Phases, err error) {
+	if t.tracer != nil {
+		t.tracer.StartEnded(function, p, err)
+	}
 	s := t.of(function)
 	if s == nil {
 		return // its function left meanwhile
 	}
-	s.counter("weir_coldstarts_total", "region", t.region, "trigger", p.Cause, "result", resultOf(err)).Inc()
+	s.counter("weir_coldstarts_total", "region", cmp.Or(p.Place.Region, t.region), "trigger", p.Cause, "result", resultOf(err)).Inc()
 	if err != nil {
 		return
 	}
-	const family = "weir_coldstart_duration_seconds"
-	s.histogram(startBuckets, family, "region", t.region, "phase", "trigger").Update(p.Trigger.Seconds())
-	s.histogram(startBuckets, family, "region", t.region, "phase", "provision").Update(p.Provision.Seconds())
-	s.histogram(startBuckets, family, "region", t.region, "phase", "boot").Update(p.Boot.Seconds())
-	s.histogram(startBuckets, family, "region", t.region, "phase", "detect").Update(p.Detect.Seconds())
+	t.phaseOf(s, p.Place, "trigger").Update(p.Trigger.Seconds())
+	t.phaseOf(s, p.Place, "provision").Update(p.Provision.Seconds())
+	t.phaseOf(s, p.Place, "boot").Update(p.Boot.Seconds())
+	t.phaseOf(s, p.Place, "detect").Update(p.Detect.Seconds())
 }
 
 // Released measures the last phase of a start.
-func (t *Telemetry) Released(function string, after time.Duration) {
+func (t *Telemetry) Released(function string, p coldstart.Phases) {
+	if t.tracer != nil {
+		t.tracer.Released(function, p)
+	}
 	if s := t.of(function); s != nil {
-		s.histogram(startBuckets, "weir_coldstart_duration_seconds", "region", t.region, "phase", "release").Update(after.Seconds())
+		t.phaseOf(s, p.Place, "release").Update(p.Release.Seconds())
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/message"
 )
@@ -18,13 +20,18 @@ const everything = twoFunctions + `
   - { path_prefix: /cold, function: cold }
   - { path_prefix: /broken, function: broken }
   - { path_prefix: /slow, function: slow }
+  - { path_prefix: /late, function: late }
+  - { path_prefix: /sorry, function: sorry }
 `
 
 // withScaler is everything and the functions that a scaler raises.
-var withScaler = strings.Replace(everything, "functions:\n", `functions:
+var withScaler = strings.Replace(everything, "functions:\n", `peers: { addresses: ["10.0.0.1:80"] }
+functions:
   cold: { cold_start: { scaler: process }, process: { command: [x] } }
   broken: { cold_start: { scaler: process }, process: { command: [x] } }
   slow: { cold_start: { scaler: process }, process: { command: [x] } }
+  late: { health_check: {}, rate_limit: { requests: 1000, window: 3s, shared: true }, concurrency: { max_requests: 100 }, hedging: {}, retries: {}, circuit_breaker: {}, outlier_detection: {}, cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { function: hello, after: 1ms } } }
+  sorry: { cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { body: sorry, after: 1ms } } }
 `, 1)
 
 // wants checks that lines are on the page, as they are.
@@ -63,6 +70,37 @@ func TestCallsAreCounted(t *testing.T) {
 		`weir_config_last_reload_successful 1`,
 		`weir_build_info{version="v1",revision="abc"} 1`,
 	)
+}
+
+func TestRegionsAreShown(t *testing.T) {
+	r := setUp(t, with(t, "none"), `
+regions: { a: { weight: 80 }, b: { weight: 20 }, c: { weight: 5, drain: true } }
+functions:
+  f: { endpoints: [{ address: "127.0.0.1:1", region: a }, { address: "127.0.0.1:2", region: a }, { address: "127.0.0.1:3", region: b }] }
+  cold: { endpoints: [] }
+routes: [{ path_prefix: /, function: f }]
+`, answer(200, "hello"))
+	fn := r.keeper.Table().Functions["f"]
+	fn.Broke(fn.Set().Endpoints[0], time.Now().Add(time.Hour)) // for long enough
+	for began := time.Now(); fn.Set().Split.Regions[0].Healthy != 1; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("the shares do not follow")
+		}
+	}
+	wants(t, r.page(),
+		`weir_region_weight{function="f",region="a"} 80`,
+		fmt.Sprintf(`weir_region_share{function="f",region="a"} %v`, fn.Set().Split.Regions[0].Share),
+		`weir_region_share{function="f",region="c"} 0`,
+		`weir_region_share{function="cold",region="a"} 0`,
+		`weir_region_available_ratio{function="f",region="a"} 0.7`,
+		`weir_region_available_ratio{function="f",region="b"} 1`,
+		`weir_region_draining{function="f",region="a"} 0`,
+		`weir_region_draining{function="f",region="c"} 1`,
+		`weir_panic{function="f"} 0`,
+	)
+	if got := fmt.Sprintf("%.4f", fn.Set().Split.Regions[0].Share); got != "0.7368" {
+		t.Errorf("the share is %s", got)
+	}
 }
 
 func TestTriesAreCountedByTheirEnd(t *testing.T) {
@@ -111,15 +149,15 @@ func TestStartsAreCounted(t *testing.T) {
 	r := setUp(t, with(t, "none"), withScaler, answer(200, "hello"))
 	r.call("GET", "/cold")
 	r.call("GET", "/broken")
-	r.call("GET", "/broken")                                                                       // the door is closed
-	r.await(`weir_coldstarts_total{function="cold",region="here",trigger="demand",result="ok"} 1`) // the call may be quicker
+	r.call("GET", "/broken")                                                                        // the door is closed
+	r.await(`weir_coldstarts_total{function="cold",region="local",trigger="demand",result="ok"} 1`) // the call may be quicker
 	page := r.page()
 	wants(t, page,
-		`weir_coldstarts_total{function="cold",region="here",trigger="demand",result="ok"} 1`,
+		`weir_coldstarts_total{function="cold",region="local",trigger="demand",result="ok"} 1`,
 		`weir_coldstarts_total{function="broken",region="here",trigger="demand",result="failed"} 1`,
-		`weir_coldstart_duration_seconds_count{function="cold",region="here",phase="trigger"} 1`,
-		`weir_coldstart_duration_seconds_count{function="cold",region="here",phase="boot"} 1`,
-		`weir_coldstart_duration_seconds_bucket{function="cold",region="here",phase="boot",le="300"} 1`,
+		`weir_coldstart_duration_seconds_count{function="cold",region="local",phase="trigger",node="n1",rack="r1",dc="z1"} 1`,
+		`weir_coldstart_duration_seconds_count{function="cold",region="local",phase="boot",node="n1",rack="r1",dc="z1"} 1`,
+		`weir_coldstart_duration_seconds_bucket{function="cold",region="local",phase="boot",node="n1",rack="r1",dc="z1",le="300"} 1`,
 		`weir_hold_seconds_count{function="cold",outcome="served"} 1`,
 		`weir_hold_seconds_count{function="broken",outcome="failed"} 1`,
 		`weir_hold_rejected_total{function="broken",reason="no_start"} 1`,
@@ -127,9 +165,41 @@ func TestStartsAreCounted(t *testing.T) {
 		`weir_scaler_requests_total{scaler="fake",result="failed"} 1`,
 		`weir_start_coalesced_total 0`,
 	)
-	if strings.Contains(page, `phase="boot",le="300"} 1`+"\n"+`weir_coldstart_duration_seconds_bucket{function="broken"`) {
+	if strings.Contains(page, `weir_coldstart_duration_seconds_bucket{function="broken"`) {
 		t.Error("a failed start was measured")
 	}
+}
+
+// However many machines there are, the page stays as long as it is.
+func TestPlacesAreBounded(t *testing.T) {
+	tel := with(t, "none")
+	for f := range maxAllPlaces/maxPlaces + 1 {
+		function := fmt.Sprintf("f%03d", f)
+		tel.NewMeter(function)
+		for node := range maxPlaces + 4 {
+			tel.Released(function, coldstart.Phases{Place: coldstart.Place{Region: "r", Node: fmt.Sprint("n", node)}, Release: time.Second})
+		}
+	}
+	var b strings.Builder
+	if err := tel.WritePrometheus(&b, Scene{}); err != nil {
+		t.Fatal(err)
+	}
+	const family = "weir_coldstart_duration_seconds_count"
+	wants(t, b.String(),
+		family+`{function="f000",region="r",phase="release",node="n15",rack="",dc=""} 1`,
+		family+`{function="f000",region="r",phase="release",node="_other",rack="_other",dc="_other"} 4`,
+		family+`{function="f125",region="r",phase="release",node="_other",rack="_other",dc="_other"} 20`)
+	if n := strings.Count(b.String(), "\n"+family+"{"); n != maxAllPlaces+maxAllPlaces/maxPlaces+1 {
+		t.Errorf("%d series", n)
+	}
+	// A function that leaves makes room.
+	tel.NewMeter("f000").Unregister()
+	tel.Released("f125", coldstart.Phases{Place: coldstart.Place{Region: "r", Node: "n1"}})
+	b.Reset()
+	if err := tel.WritePrometheus(&b, Scene{}); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, b.String(), family+`{function="f125",region="r",phase="release",node="n1",rack="",dc=""} 1`)
 }
 
 func TestCallsThatJoinAStart(t *testing.T) {
@@ -143,6 +213,41 @@ func TestCallsThatJoinAStart(t *testing.T) {
 	close(r.platform.wait)
 	work.Wait()
 	wants(t, r.page(), `weir_start_coalesced_total 2`, `weir_held{function="slow"} 0`, `weir_hold_seconds_count{function="slow",outcome="served"} 3`)
+}
+
+func TestFallbacksAreCounted(t *testing.T) {
+	r := setUp(t, with(t, "none"), withScaler, answer(200, "hello"))
+	r.call("GET", "/late")
+	r.call("GET", "/sorry")
+	wants(t, r.page(),
+		`weir_fallbacks_total{function="late",to="hello"} 1`,
+		`weir_fallbacks_total{function="sorry",to="answer"} 1`,
+		`weir_hold_seconds_count{function="late",outcome="fallback"} 1`, // by the function that it waited for
+		`weir_hold_seconds_count{function="sorry",outcome="fallback"} 1`,
+		`weir_http_requests_total{function="hello",region="us-east",code="200",method="GET"} 1`,
+		`weir_http_requests_total{function="sorry",region="here",code="503",method="GET"} 1`,
+	)
+	if page := r.page(); strings.Contains(page, `weir_hold_seconds_count{function="hello"`) {
+		t.Error("nobody waited for hello")
+	}
+	close(r.platform.wait)
+}
+
+// Copies of calls are counted by themselves, and are no calls.
+func TestCopiesAreCounted(t *testing.T) {
+	doc := `functions: { hello: { endpoints: ["127.0.0.1:9"] }, copied: { endpoints: ["127.0.0.1:8"] }, nobody: {} }
+routes: [{ path_prefix: /, function: hello, mirror: { function: copied } }, { path_prefix: /b, function: hello, mirror: { function: nobody } }]
+`
+	r := setUp(t, with(t, "none"), doc, answer(503, "hello"))
+	r.call("GET", "/")
+	r.call("GET", "/")
+	r.call("GET", "/b")
+	r.await(`weir_mirrored_total{function="copied",result="answered_5xx"} 2`)
+	r.await(`weir_mirrored_total{function="nobody",result="unavailable"} 1`)
+	if page := r.page(); strings.Contains(page, `weir_http_requests_total{function="copied"`) || strings.Contains(page, `result="full"`) {
+		t.Error("a copy is a call")
+	}
+	close(r.platform.wait)
 }
 
 func TestFunctionsEnd(t *testing.T) {
@@ -206,9 +311,9 @@ func TestCodesAreBounded(t *testing.T) {
 func TestReloads(t *testing.T) {
 	tel := with(t, "none")
 	wants(t, scrape(t, tel), `weir_config_reloads_total{result="failure"} 0`, `weir_config_last_reload_successful 1`)
-	tel.Reloaded(nil, errors.New("line 3"))
+	tel.Reloaded(errors.New("line 3"))
 	wants(t, scrape(t, tel), `weir_config_reloads_total{result="failure"} 1`, `weir_config_last_reload_successful 0`)
-	tel.Reloaded(parse(t, twoFunctions), nil)
+	tel.Reloaded(nil)
 	wants(t, scrape(t, tel), `weir_config_reloads_total{result="success"} 1`, `weir_config_last_reload_successful 1`)
 }
 

@@ -49,6 +49,15 @@ func (v *vector[K, M]) add(key K, make func() M) M {
 	return m
 }
 
+// each calls visit with each metric.
+func (v *vector[K, M]) each(visit func(key K, metric M)) {
+	if entries := v.entries.Load(); entries != nil {
+		for _, e := range *entries {
+			visit(e.key, e.metric)
+		}
+	}
+}
+
 // len tells how many metrics there are.
 func (v *vector[K, M]) len() int {
 	if entries := v.entries.Load(); entries != nil {

@@ -29,8 +29,10 @@ import (
 // its head lies in. What it says must still be what the client sent.
 func TestLinesOfCallsOnTheWire(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex()
-		_, _ = io.Copy(w, r.Body)
+		// Whole, before the answer: one that overtakes the upload closes the
+		// connection, and how soon an upload has ended is the machine's affair.
+		body, _ := io.ReadAll(r.Body)
+		_, _ = w.Write(body)
 	}))
 	defer backend.Close()
 	path := filepath.Join(t.TempDir(), "access.log")
