@@ -15,41 +15,79 @@ import (
 	"time"
 )
 
-// The time from the instant an instance listens to the first byte of its
-// answer at a client that asked before. What weir adds to it is the difference
-// to releaseByHand, which no gateway can be under.
+// The time from the instant an instance listens until it has the head of a call
+// that was made before (call), to the first byte of its answer at the client, and
+// from the client's question to that (whole). What weir
+// adds is the difference to the instance started by hand, which no gateway can be
+// under; systemd-socket-activate is how a machine does it that has nothing but
+// systemd.
 //
-// Run with -benchtime 200x; each round is one start by hand and one through
-// weir, so that both see the same machine.
+// Run with -benchtime 100x; each round is one start of each kind, so that all see
+// the same machine.
 func benchmarkRelease(b *testing.B, listen string) {
 	const boot = 50 * time.Millisecond
 	l := run(b, "", function("f", listen, boot, "idle_after: 20ms, min_up: 1ms"))
-	var byHand, throughWeir []time.Duration
-	for b.Loop() {
-		byHand = append(byHand, releaseByHand(b, boot))
-		await(b, "the function to be at zero", func() bool { return l.state("f") == "cold" })
-		conn, err := net.Dial("tcp", l.addr)
-		if err != nil {
-			b.Fatal(err)
-		}
-		throughWeir = append(throughWeir, ask(b, conn))
+	ways := []*way{
+		{name: "by-hand", start: func() (string, func()) { return byHand(b, boot) }},
+		{name: "weir", start: func() (string, func()) {
+			await(b, "the function to be at zero", func() bool { return l.state("f") == "cold" })
+			return l.addr, func() {}
+		}},
 	}
-	p50, p99 := quantile(byHand, .5), quantile(byHand, .99)
-	report := func(name string, d time.Duration) { b.ReportMetric(float64(d.Microseconds()), name) }
-	report("by-hand-p50-µs", p50)
-	report("by-hand-p99-µs", p99)
-	report("weir-p50-µs", quantile(throughWeir, .5))
-	report("weir-p99-µs", quantile(throughWeir, .99))
-	report("added-p50-µs", quantile(throughWeir, .5)-p50)
-	report("added-p99-µs", quantile(throughWeir, .99)-p99)
+	if activate, err := exec.LookPath("systemd-socket-activate"); err == nil {
+		ways = append(ways, &way{name: "systemd", start: func() (string, func()) { return bySystemd(b, activate, boot) }})
+	} else if os.Getenv("CI") == "true" {
+		b.Fatal("systemd-socket-activate is not here (apt-get install systemd)")
+	} else {
+		b.Log("SKIPPED: systemd-socket-activate is not here (apt-get install systemd), so nothing is compared with it")
+	}
+	for b.Loop() {
+		for _, w := range ways {
+			w.round(b)
+		}
+	}
+	for _, w := range ways {
+		b.ReportMetric(float64(quantile(w.answer, .5).Microseconds()), w.name+"-p50-µs")
+		b.ReportMetric(float64(quantile(w.answer, .99).Microseconds()), w.name+"-p99-µs")
+		b.ReportMetric(float64(quantile(w.call, .5).Microseconds()), w.name+"-call-p50-µs")
+		b.ReportMetric(float64(quantile(w.call, .99).Microseconds()), w.name+"-call-p99-µs")
+		b.ReportMetric(quantile(w.whole, .5).Seconds()*1000, w.name+"-whole-p50-ms")
+	}
+	hand, weir := ways[0], ways[1]
+	b.ReportMetric(float64((quantile(weir.answer, .5) - quantile(hand.answer, .5)).Microseconds()), "added-p50-µs")
+	b.ReportMetric(float64((quantile(weir.answer, .99) - quantile(hand.answer, .99)).Microseconds()), "added-p99-µs")
+	b.ReportMetric(quantile(weir.whole, .5).Seconds()/quantile(hand.whole, .5).Seconds(), "weir/by-hand")
+}
+
+// A way is how an instance is started for a call, and how long that took.
+type way struct {
+	name                string
+	start               func() (addr string, stop func())
+	call, answer, whole []time.Duration
+}
+
+func (w *way) round(b *testing.B) {
+	began := time.Now()
+	addr, stop := w.start()
+	defer stop()
+	if w.name != "by-hand" {
+		began = time.Now() // the call starts the instance
+	}
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		b.Fatal(err)
+	}
+	call, answer := ask(b, conn, "/f")
+	w.call, w.answer = append(w.call, call), append(w.answer, answer)
+	w.whole = append(w.whole, time.Since(began))
 }
 
 func BenchmarkReleaseFD(b *testing.B)   { benchmarkRelease(b, "fd") }
 func BenchmarkReleasePort(b *testing.B) { benchmarkRelease(b, "port") }
 
-// releaseByHand starts an instance with a socket in which the call waits
-// already.
-func releaseByHand(b *testing.B, boot time.Duration) time.Duration {
+// byHand starts an instance with a socket that is open already: nothing but the
+// kernel stands before it.
+func byHand(b *testing.B, boot time.Duration) (addr string, stop func()) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -65,22 +103,51 @@ func releaseByHand(b *testing.B, boot time.Duration) time.Duration {
 		b.Fatal(err)
 	}
 	_ = socket.Close()
-	conn, err := net.Dial("tcp", ln.Addr().String())
+	return ln.Addr().String(), func() {
+		_ = ln.Close()
+		end(cmd)
+	}
+}
+
+// bySystemd has systemd-socket-activate wait for the first connection.
+func bySystemd(b *testing.B, activate string, boot time.Duration) (addr string, stop func()) {
+	addr = freeAddr(b)
+	cmd := exec.Command(activate, "-l", addr, "-E", "BENCH_FUNCTION_BOOTS="+boot.String(), os.Args[0])
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	await(b, "the socket to be open", func() bool { return listens(b, addr) })
+	return addr, func() { end(cmd) }
+}
+
+// listens tells whether somebody listens on a port of loopback, without
+// connecting: that would start what listens there.
+func listens(b *testing.B, addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		b.Fatal(err)
 	}
-	took := ask(b, conn)
-	_ = ln.Close()
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		b.Fatal(err)
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.Contains(string(table), fmt.Sprintf(" 0100007F:%04X 00000000:0000 0A ", n))
+}
+
+func end(cmd *exec.Cmd) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	return took
 }
 
 // ask makes one call on a connection, and returns how long after the instance
-// listened the answer came.
-func ask(b *testing.B, conn net.Conn) time.Duration {
+// listened it had the call, and the client its answer.
+func ask(b *testing.B, conn net.Conn, path string) (call, answer time.Duration) {
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /f HTTP/1.1\r\nHost: f\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: f\r\n\r\n"); err != nil {
 		b.Fatal(err)
 	}
 	head := make([]byte, 4096)
@@ -89,7 +156,8 @@ func ask(b *testing.B, conn net.Conn) time.Duration {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return answered.Sub(stamp(b, head[:n], "X-Listens: "))
+	listens := stamp(b, head[:n], "X-Listens: ")
+	return stamp(b, head[:n], "X-Called: ").Sub(listens), answered.Sub(listens)
 }
 
 // stamp finds a moment in a response head.

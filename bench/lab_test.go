@@ -27,9 +27,15 @@ func TestMain(m *testing.M) {
 	if boot := os.Getenv("BENCH_FUNCTION_BOOTS"); boot != "" {
 		serveFunction(boot)
 	}
+	if os.Getenv("BENCH_BARE") != "" {
+		serveBare()
+	}
 	dir, err := os.MkdirTemp("", "weir-bench-")
 	if err != nil {
 		panic(err)
+	}
+	if weir = os.Getenv("WEIR"); weir != "" { // another one, to compare with
+		os.Exit(m.Run())
 	}
 	weir = filepath.Join(dir, "weir")
 	build := exec.Command("go", "build", "-o", weir, "..")
@@ -43,7 +49,8 @@ func TestMain(m *testing.M) {
 }
 
 // serveFunction is this binary as a function: it boots for a while, notes the
-// moment at which it listens, and tells it with every answer.
+// moment at which it listens, and tells it with every answer, as the moment at
+// which it had the head of the call.
 func serveFunction(boot string) {
 	d, err := time.ParseDuration(boot)
 	if err != nil {
@@ -53,6 +60,7 @@ func serveFunction(boot string) {
 	var listens int64 // written once, before the first call
 	var calls, inside, most atomic.Int64
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		called := time.Now().UnixNano()
 		if r.Header.Get("Upgrade") != "" {
 			echo(w, r)
 			return
@@ -69,6 +77,7 @@ func serveFunction(boot string) {
 		}
 		w.Header().Set("X-Number", strconv.FormatInt(number, 10))
 		w.Header().Set("X-Most", strconv.FormatInt(most.Load(), 10))
+		w.Header().Set("X-Called", strconv.FormatInt(called, 10))
 		w.Header().Set("X-Listens", strconv.FormatInt(listens, 10))
 		_, _ = io.WriteString(w, "hello\n")
 	})
@@ -140,8 +149,13 @@ func (l *lab) configure(top string, functions ...string) {
 		name, _, _ := strings.Cut(strings.TrimSpace(f), ":")
 		doc += fmt.Sprintf("  - { path_prefix: /%s, function: %s }\n", name, name)
 	}
-	if err := os.WriteFile(l.file, []byte(doc), 0o600); err != nil {
-		l.t.Fatal(err)
+	writeFile(l.t, l.file, doc)
+}
+
+func writeFile(t testing.TB, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -215,7 +215,8 @@ func BenchmarkTrigger(b *testing.B) {
 		_ = r.Body.Close()
 	}
 	const phase = `weir_coldstart_duration_seconds`
-	const labels = `{function="f",region="local",phase="trigger"`
+	node, _ := os.Hostname()
+	labels := fmt.Sprintf(`{function="f",region="local",phase="trigger",node=%q,rack="",dc=""`, node)
 	all := l.metric(phase + "_count" + labels + "}")
 	b.ReportMetric(1e6*l.metric(phase+"_sum"+labels+"}")/all, "µs-mean")
 	b.ReportMetric(100*l.metric(phase+"_bucket"+labels+`,le="0.005"}`)/all, "%-under-5ms")
@@ -304,11 +305,49 @@ func letGo(b *testing.B, at int) {
 	}
 	took := time.Since(began)
 	ideal := n * work / time.Duration(at)
+	direct := letGoByHand(b, at, n, work)
 	b.ReportMetric(float64(most), "most-at-once")
 	b.ReportMetric(float64(inversions), "out-of-order")
 	b.ReportMetric(float64(took.Milliseconds()), "ms")
 	b.ReportMetric(float64(ideal.Milliseconds()), "ideal-ms")
 	b.ReportMetric(100*(took.Seconds()/ideal.Seconds()-1), "%-over-ideal")
+	b.ReportMetric(float64(direct.Milliseconds()), "by-hand-ms")
+	b.ReportMetric(100*(took.Seconds()/direct.Seconds()-1), "%-over-by-hand")
+}
+
+// letGoByHand is the same without weir: as many clients as calls are let in at
+// once, each with a connection that it keeps and its share of the calls. What a
+// sleep takes longer on this machine is in it too.
+func letGoByHand(b *testing.B, at, n int, work time.Duration) time.Duration {
+	addr, stop := byHand(b, 0)
+	defer stop()
+	conns := make([]net.Conn, at)
+	for i := range conns {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer c.Close()
+		conns[i] = c
+	}
+	began := time.Now()
+	var clients sync.WaitGroup
+	for _, c := range conns {
+		clients.Go(func() {
+			r := bufio.NewReader(c)
+			for range n / at {
+				fmt.Fprintf(c, "GET /f HTTP/1.1\r\nHost: f\r\nX-Work: %s\r\n\r\n", work)
+				answer, err := http.ReadResponse(r, nil)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, answer.Body)
+			}
+		})
+	}
+	clients.Wait()
+	return time.Since(began)
 }
 
 func header(b *testing.B, r *http.Response, name string) (n int64) {

@@ -1,0 +1,133 @@
+package bench
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	changeFor       = flag.Duration("change.for", 4*time.Second, "how long each part of BenchmarkConfigChanges goes on")
+	changeParts     = flag.Int("change.parts", 6, "how many parts BenchmarkConfigChanges has, quiet ones and others in turn")
+	changeCalls     = flag.Int("change.calls", 5000, "how many calls a second it makes")
+	changeRate      = flag.Int("change.rate", 100, "how many changes a second in every other part")
+	changeFunctions = flag.Int("change.functions", 100, "how many functions with a route the configuration has")
+)
+
+// Calls at a steady rate; in every other part the configuration changes a hundred
+// times a second: a value that the called function notices, over the admin
+// interface, each change a table of its own. No call may fail. Run with
+// -benchtime 1x.
+func BenchmarkConfigChanges(b *testing.B) {
+	for b.Loop() {
+		changes(b)
+	}
+}
+
+func changes(b *testing.B) {
+	stand := newStand(b, 2)
+	functions := []string{static("f", stand.addrs...)}
+	for i := range *changeFunctions - 1 {
+		functions = append(functions, static(fmt.Sprintf("g%d", i), stand.addrs...))
+	}
+	l := run(b, "", functions...)
+	var took [2][]time.Duration // in quiet parts and in the others
+	var busy [2]time.Duration   // weir's processor time in the same
+	var failed, made int64
+	for part := range *changeParts {
+		changing := part % 2
+		ctx, cancel := context.WithTimeout(b.Context(), *changeFor)
+		var work sync.WaitGroup
+		if changing == 1 {
+			work.Go(func() { made += l.change(ctx) })
+		}
+		before := l.cpu()
+		more, lost := l.callAll(ctx, b)
+		work.Wait()
+		cancel()
+		busy[changing] += l.cpu() - before
+		took[changing] = append(took[changing], more...)
+		failed += lost
+	}
+	if failed > 0 {
+		b.Errorf("%d calls failed", failed)
+	}
+	b.ReportMetric(float64(len(took[0])+len(took[1])), "calls")
+	b.ReportMetric(float64(failed), "failed")
+	b.ReportMetric(float64(made)/(float64(*changeParts/2)*changeFor.Seconds()), "changes/s")
+	b.ReportMetric(l.metric("weir_table_version"), "tables")
+	for i := range busy {
+		busy[i] /= time.Duration(max(len(took[i]), 1)) // a call's
+	}
+	b.ReportMetric(float64(busy[0].Nanoseconds())/1e3, "weir-µs/call")
+	b.ReportMetric(float64((busy[1]-busy[0]).Nanoseconds())*float64(len(took[1]))/1e6/float64(max(made, 1)), "weir-ms/change")
+	for i, what := range []string{"quiet", "changing"} {
+		b.ReportMetric(float64(quantile(took[i], 0.5).Microseconds()), what+"-p50-µs")
+		b.ReportMetric(float64(quantile(took[i], 0.99).Microseconds()), what+"-p99-µs")
+	}
+}
+
+// callAll makes calls until ctx ends, each timed from when it was due, so that
+// one that waits for another counts as late.
+func (l *lab) callAll(ctx context.Context, b *testing.B) (took []time.Duration, failed int64) {
+	const clients = 50
+	var work sync.WaitGroup
+	var mu sync.Mutex // guards took
+	var lost atomic.Int64
+	interval := time.Duration(clients) * time.Second / time.Duration(*changeCalls)
+	for i := range clients {
+		work.Go(func() {
+			c := &caller{addr: l.addr}
+			defer c.leave()
+			var mine []time.Duration
+			pause(ctx, interval*time.Duration(i)/clients)
+			for due := time.Now(); ctx.Err() == nil; due = due.Add(interval) {
+				pause(ctx, time.Until(due))
+				if err := c.call(0); err != nil {
+					if lost.Add(1) <= 10 {
+						b.Errorf("a call: %v", err)
+					}
+					continue
+				}
+				mine = append(mine, time.Since(due))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, mine...)
+		})
+	}
+	work.Wait()
+	return took, lost.Load()
+}
+
+// change changes the configuration until ctx ends, and returns how often.
+func (l *lab) change(ctx context.Context) (made int64) {
+	pace(ctx, time.Second/time.Duration(*changeRate), func(n int) {
+		body := fmt.Sprintf(`{"value":"%dms","author":"bench"}`, 10_000+n)
+		r, err := http.NewRequest(http.MethodPut, "http://"+l.admin+"/api/v1/config/overrides/functions/f/timeouts/request", strings.NewReader(body))
+		if err != nil {
+			l.t.Error(err)
+			return
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			l.t.Errorf("a change: %v", err)
+			return
+		}
+		said, _ := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			l.t.Errorf("a change: %s: %s", answer.Status, said)
+			return
+		}
+		made++
+	})
+	return made
+}
