@@ -43,6 +43,15 @@ race: deps bin/testsum ## run the tests with the race detector
 bench: ## run the benchmarks (BENCH=Match PKG=./proxy/table)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(TESTFLAGS) $(PKG)
 
+.PHONY: bench-all
+bench-all: build ## weir beside its peers, and its benchmarks, for bench/RESULTS.md
+	bin/weir bench compare --rounds 10 --markdown /dev/stderr >/dev/null
+	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./bench
+
+.PHONY: peers
+peers: deps ## install what weir bench compare compares with: nginx, HAProxy, Caddy
+	go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
+
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME, 10s (FUZZ=Head for those that match)
 	FUZZTIME=$(FUZZTIME) FUZZ='$(FUZZ)' scripts/fuzz

@@ -75,17 +75,11 @@ func rootCommand() *cobra.Command {
 		SuggestionsMinimumDistance: 2, // the most that a slip may be off
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit(exitUsage, err) })
-	root.AddCommand(runCommand(), demoCommand(), validateCommand(), routesCommand(), functionsCommand(),
-		versionCommand(), schemaCommand())
+	root.AddCommand(runCommand(), demoCommand(), validateCommand(), routesCommand(), functionsCommand(), topCommand(), peersCommand(),
+		regionsCommand(), drainCommand(), undrainCommand(), weightCommand(), shiftCommand(),
+		configCommand(), fmtCommand(), explainCommand(), versionCommand(), schemaCommand(), benchCommand())
 	for _, cmd := range root.Commands() {
-		if check := cmd.Args; check != nil {
-			cmd.Args = func(cmd *cobra.Command, args []string) error {
-				if err := check(cmd, args); err != nil {
-					return exit(exitUsage, err)
-				}
-				return nil
-			}
-		}
+		wrongArgsAreUsage(cmd)
 	}
 	root.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -95,6 +89,24 @@ func rootCommand() *cobra.Command {
 	}
 	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return root
+}
+
+// wrongArgsAreUsage gives wrong arguments of a command, and of those below it,
+// their exit code.
+func wrongArgsAreUsage(cmd *cobra.Command) {
+	for _, below := range cmd.Commands() {
+		wrongArgsAreUsage(below)
+	}
+	check := cmd.Args
+	if check == nil {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return exit(exitUsage, err)
+		}
+		return nil
+	}
 }
 
 func unknownCommand(root *cobra.Command, name string) error {

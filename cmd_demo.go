@@ -59,7 +59,7 @@ func runDemo(ctx context.Context, cfg *config.Config) error {
 		defer close(shown)
 		screen.Run(on)
 	}()
-	err = g.runWithSignals(ctx, "")
+	err = g.runWithSignals(ctx)
 	stop()
 	select { // a terminal that takes nothing must not keep us
 	case <-shown:
@@ -101,6 +101,7 @@ func introduction(listen, admin string) string {
 	for _, line := range [][2]string{
 		{"curl -i " + at + "/hello", "a process starts, answers, and stays for a while"},
 		{"curl " + at + "/slow", "this one takes 2 s to start: the call waits for it"},
+		{"xdg-open http://" + at + "/slow", "the same in a browser, which shows a page while it waits"},
 		{"curl " + at + "/shop " + at + "/checkout", "each takes 1 s to start; the second is started with the first"},
 		{"curl -N " + at + "/stream", "events, passed on as they come"},
 		{"curl -i " + at + "/broken", "it never starts: the answer says so, and when to try again"},

@@ -105,12 +105,18 @@ func (v verdict) print(out io.Writer) error {
 // hardlyMeant tells what is possible and yet probably a slip.
 func hardlyMeant(cfg *config.Config) (warnings []string) {
 	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
+	warnings = append(warnings, cfg.Warnings...)
 	if len(cfg.Routes) == 0 {
 		warn("there are no routes: every call is answered with 404")
 	}
 	routed := map[string]bool{}
 	for _, r := range cfg.Routes {
-		routed[r.Function] = true
+		for _, name := range r.Functions() {
+			routed[name] = true
+		}
+		if r.Mirror != nil {
+			routed[r.Mirror.Function] = true
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Functions)) {
 		fn := cfg.Functions[name]

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,9 +13,12 @@ import (
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/coldstart/forecast"
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/config/layers"
 	"github.com/weir-gateway/weir/discovery"
 	"github.com/weir-gateway/weir/internal/admin"
+	"github.com/weir-gateway/weir/internal/shift"
 	"github.com/weir-gateway/weir/internal/telemetry"
+	"github.com/weir-gateway/weir/internal/tracing"
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/http1"
 	"github.com/weir-gateway/weir/proxy/table"
@@ -27,33 +28,59 @@ import (
 type gateway struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
+	tracer    *tracing.Tracer // nil: weir takes no part in traces
 	platforms *platforms
+	registry  *registries
+	keys      *keys // nil if the configuration has no file for them to lie over
 	activator *coldstart.Activator
 	forecast  *forecast.Forecaster
 	keeper    *table.Keeper
+	peers     *discovery.Peers
 	proxy     *proxy.Proxy
 	watcher   *http1.Watcher
 	admin     *admin.Server
+	shifts    *shift.Manager // nil if the configuration has no file
 	ready     *admin.Readiness
 	options   options
+	heard     chan struct{} // closed when services have declared their routes once
+	hear      func()
 
-	mu      sync.Mutex // guards all below
-	cfg     *config.Config
-	servers []*http1.Server
+	cfg *config.Config // weir was started with
+
+	mu        sync.Mutex      // guards all below
+	work      *errgroup.Group // of what runs; nil before open
+	listening []listening     // in the order of the configuration
+	finishing []listening     // no longer configured, with calls
+	leaving   bool            // weir ends
+
+	newest     *config.Config  // that was read
+	declared   declarations    // by services
+	undeclared []table.Refusal // what of it weir does without
+	joined     *config.Config  // newest with what services declare,
+	joinedOf   *config.Config  // as it was then
+	standing   *config.Config  // the last one that was taken over as a whole
 }
 
 // options are what a command wants of a gateway beyond the configuration.
 type options struct {
 	recorder func(proxy.Recorder) proxy.Recorder    // goes around telemetry; nil is nothing
 	serving  func(listeners []string, admin string) // called once calls are taken, with the addresses; may be nil
+	layers   *layers.Stack                          // that the configuration is of; nil if it has no file
 }
 
 // newGateway wires a gateway for a configuration. Nothing happens before run.
 func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log, options: o, ready: admin.NewReadiness("config", "table", "listeners", "not_draining")}
+	g := &gateway{cfg: cfg, newest: cfg, log: log, options: o, heard: make(chan struct{}), ready: admin.NewReadiness("config", "table", "listeners", "not_draining")}
+	g.hear = sync.OnceFunc(func() { close(g.heard) })
 	var err error
 	if g.telemetry, err = telemetry.New(cfg.Telemetry, cfg.Region, log); err != nil {
 		return nil, err
+	}
+	if cfg.Telemetry.Tracing.On() {
+		if g.tracer, err = tracing.New(cfg.Telemetry.Tracing, cfg.Region, version, log); err != nil {
+			return nil, err
+		}
+		g.telemetry.Trace(g.tracer)
 	}
 	if g.watcher, err = http1.NewWatcher(); err != nil {
 		return nil, err
@@ -61,25 +88,39 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 	if g.platforms, err = newPlatforms(cfg, log); err != nil {
 		return nil, err
 	}
+	if g.registry, err = newRegistries(cfg, log, g.declare); err != nil {
+		return nil, err
+	}
+	if o.layers != nil {
+		g.keys = newKeys(cfg, log, g.registry.memory, o.layers.SetConsul)
+	}
 	g.activator = coldstart.NewActivator(g.platforms.scalers(), g.telemetry, log)
 	g.keeper = table.NewKeeper(cfg, table.Parts{
-		Provider:     discovery.Merge(discovery.NewStatic(log), g.platforms),
+		Provider:     discovery.Merge(discovery.NewStatic(log), g.platforms, g.registry),
 		Activator:    g.activator,
 		NewTransport: http1.NewPool,
 		NewMeter:     g.telemetry.NewMeter,
+		Published:    g.telemetry.Published,
 		Log:          log,
 	})
+	g.peers = newPeers(cfg, g.registry, g.keeper.Share, log)
 	var recorder proxy.Recorder = g.telemetry
 	if o.recorder != nil {
 		recorder = o.recorder(recorder)
 	}
 	g.proxy = proxy.New(g.keeper, recorder, log)
+	if g.tracer != nil {
+		g.proxy.Trace(cfg.Telemetry.Tracing.SampleRatio)
+	}
 	g.forecast = forecast.New(g.activator, g.sight, log)
 	g.forecast.Configure(cfg)
 	g.proxy.OnVisit(func(function string, at time.Time, gap time.Duration, trace [16]byte) {
 		g.forecast.Visited(forecast.Visit{Function: function, At: at, Gap: gap, Trace: trace})
 	})
-	g.admin = admin.New(admin.Parts{Scene: g.scene, Telemetry: g.telemetry, Announce: g.announce, Ready: g.ready, Log: log})
+	if o.layers != nil {
+		g.shifts = shift.New(shift.Parts{Layers: o.layers, Config: o.layers.Config, Tally: g.telemetry.Tally, Log: log})
+	}
+	g.admin = admin.New(admin.Parts{Scene: g.scene, Telemetry: g.telemetry, Announce: g.announce, Layers: o.layers, Shifts: g.shifts, After: g.keeper.After, Ready: g.ready, Log: log})
 	g.ready.Set("config", true)
 	g.ready.Set("not_draining", true)
 	return g, nil
@@ -89,11 +130,14 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 func (g *gateway) scene() telemetry.Scene {
 	scene := telemetry.Scene{
 		Table: g.keeper.Table(), InFlight: g.proxy.InFlight(), HeldBytes: g.keeper.Pool().Bytes(), Expected: g.forecast.Expected,
+		Sources: g.registry.sources(), Refused: g.registry.refused(), Recalls: g.registry.recalls(), Routers: g.routers(),
 		Version: version, Revision: revision,
 	}
+	scene.Async.UnderWay, scene.Async.Answered, scene.Async.Bytes = g.proxy.Async()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, s := range g.servers {
+	scene.Refused = append(scene.Refused, g.undeclared...)
+	for _, s := range g.listening {
 		scene.Listeners = append(scene.Listeners, telemetry.Listener{
 			Name: s.Name(), Open: s.Open(), Refused: s.Refused(), Evicted: s.Evicted(),
 		})
@@ -128,11 +172,27 @@ func (g *gateway) run(ctx context.Context, force <-chan struct{}) error {
 	defer stop()
 	work, control := errgroup.WithContext(control)
 	work.Go(func() error { return g.telemetry.Run(control) })
+	if g.tracer != nil {
+		work.Go(func() error { return g.tracer.Run(control) })
+	}
 	g.platforms.run(func(p platform) { work.Go(func() error { return p.Run(control) }) })
+	begin := func(run func(context.Context) error) { work.Go(func() error { return run(control) }) }
+	g.registry.run(begin)
+	if g.keys != nil {
+		g.keys.run(begin)
+	}
 	work.Go(func() error { return g.activator.Run(control) })
 	work.Go(func() error { return g.forecast.Run(control) })
-	work.Go(func() error { return g.keeper.Run(control) })
+	work.Go(func() error {
+		g.awaitDeclarations(control)
+		return g.keeper.Run(control)
+	})
+	work.Go(func() error { return g.peers.Run(control) })
 	work.Go(func() error { return g.watcher.Run(control) })
+	if g.options.layers != nil {
+		work.Go(func() error { return g.options.layers.Run(control) })
+		work.Go(func() error { return g.shifts.Run(control) })
+	}
 	work.Go(func() error { return g.admin.Serve(control, window) })
 
 	served := g.serve(ctx, control, work, force, window.Addr().String())
@@ -150,12 +210,15 @@ func (g *gateway) serve(ctx, control context.Context, work *errgroup.Group, forc
 	case <-control.Done():
 		return nil
 	}
+	g.awaitKeys(ctx)
+	g.awaitPeers(ctx)
 	g.ready.Set("table", true)
 	addresses, err := g.open(work)
 	if err != nil {
 		return err
 	}
 	g.ready.Set("listeners", true)
+	work.Go(func() error { return manageMemory(control) })
 	g.log.Info("serving", "listeners", addresses, "admin", admin, "version", version)
 	if g.options.serving != nil {
 		g.options.serving(addresses, admin)
@@ -168,31 +231,6 @@ func (g *gateway) serve(ctx, control context.Context, work *errgroup.Group, forc
 	return g.drain(force)
 }
 
-// open begins to listen on every address, and returns what they have come to.
-func (g *gateway) open(work *errgroup.Group) (addresses []string, err error) {
-	var opened []net.Listener
-	for _, l := range g.cfg.Listeners {
-		ln, err := listen(l.Address)
-		if err != nil {
-			for _, ln := range opened {
-				_ = ln.Close()
-			}
-			return nil, err
-		}
-		opened = append(opened, ln)
-		addresses = append(addresses, ln.Addr().String())
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i, l := range g.cfg.Listeners {
-		server := http1.NewServer(l, g.cfg.Defaults.Timeouts.Idle, g.proxy, g.watcher, g.log)
-		g.servers = append(g.servers, server)
-		work.Go(func() error { return server.Serve(opened[i]) })
-	}
-	g.configureLocked(g.keeper.Table().Config) // it may have been read again meanwhile
-	return addresses, nil
-}
-
 // lastAnswers is how long the answers to calls that ran out of time may take to
 // leave.
 const lastAnswers = 500 * time.Millisecond
@@ -202,10 +240,12 @@ const lastAnswers = 500 * time.Millisecond
 // cut off.
 func (g *gateway) drain(force <-chan struct{}) error {
 	g.ready.Set("not_draining", false)
+	servers := g.leave()
 	began := time.Now()
 	settings := g.keeper.Table().Config.Shutdown // of the newest configuration
 	g.log.Info("draining", "in_flight", g.proxy.InFlight(), "delay_ms", settings.DrainDelay.Milliseconds(), "grace_ms", settings.Grace.Milliseconds())
 	pause(settings.DrainDelay, force)
+	g.proxy.Drain()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var late atomic.Bool
@@ -219,9 +259,15 @@ func (g *gateway) drain(force <-chan struct{}) error {
 		}
 	}()
 	var work errgroup.Group
-	for _, server := range g.servers {
-		work.Go(func() error { return server.Drain(ctx) })
+	for _, l := range servers {
+		work.Go(func() error { return l.Drain(ctx) })
 	}
+	work.Go(func() error {
+		if underWay, answers := g.proxy.AwaitAsync(ctx); underWay+answers > 0 {
+			g.log.Warn("lost what was kept for clients that did not wait", "calls", underWay, "answers", answers)
+		}
+		return nil
+	})
 	err := work.Wait()
 	if err == nil && late.Load() {
 		err = http1.ErrForced // they were answered, but not by their functions
@@ -238,62 +284,6 @@ func pause(d time.Duration, force <-chan struct{}) {
 	case <-timer.C:
 	case <-force:
 	}
-}
-
-// reload takes over a configuration that has been read anew. What cannot be
-// changed while weir runs is said.
-func (g *gateway) reload(cfg *config.Config) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.configureLocked(cfg)
-	for _, fixed := range append(changedForGood(g.cfg, cfg), g.platforms.add(cfg)...) {
-		g.log.Warn("takes effect after a restart", "setting", fixed)
-	}
-	g.activator.Use(g.platforms.scalers())
-	g.keeper.Propose(cfg)
-	g.forecast.Configure(cfg)
-}
-
-// configureLocked gives the listeners their settings, the address aside.
-func (g *gateway) configureLocked(cfg *config.Config) {
-	for i, server := range g.servers {
-		if i < len(cfg.Listeners) && cfg.Listeners[i].Address == g.cfg.Listeners[i].Address {
-			server.Configure(cfg.Listeners[i], cfg.Defaults.Timeouts.Idle)
-		}
-	}
-}
-
-// changedForGood names the settings that differ and need a restart.
-func changedForGood(old, new *config.Config) (names []string) {
-	if len(old.Listeners) != len(new.Listeners) {
-		names = append(names, "listeners")
-	}
-	for i := range min(len(old.Listeners), len(new.Listeners)) {
-		if old.Listeners[i].Address != new.Listeners[i].Address {
-			names = append(names, fmt.Sprintf("listeners[%d].address", i))
-		}
-	}
-	if old.Admin != new.Admin {
-		names = append(names, "admin.address")
-	}
-	if old.Region != new.Region {
-		names = append(names, "region")
-	}
-	if old.Telemetry != new.Telemetry {
-		names = append(names, "telemetry")
-	}
-	return names
-}
-
-// errListen wraps why an address cannot be listened on.
-var errListen = errors.New("cannot listen")
-
-func listen(address string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%w on %s: %w", errListen, address, errors.Unwrap(err))
-	}
-	return ln, nil
 }
 
 func ignoreCanceled(err error) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 
-	"github.com/weir-gateway/weir/coldstart/process"
 	"github.com/weir-gateway/weir/internal/demo"
 )
 
@@ -14,7 +13,6 @@ var (
 )
 
 func main() {
-	process.Trampoline()          // this program as the last step before an instance
 	demo.Function(os.Args)        // this program as a function of the demo
 	os.Exit(command(os.Args[1:])) // this program as itself
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/weir-gateway/weir/coldstart"
@@ -77,29 +78,53 @@ func (ps *platforms) run(start func(platform)) {
 	}
 }
 
-// add makes what a newer configuration names in addition, and returns what of
-// it takes effect only after a restart: the platforms that have instances stay
-// as they are.
-func (ps *platforms) add(cfg *config.Config) (fixed []string) {
+// changed names the scalers whose settings a newer configuration changes in a way
+// that takes a restart: which engine the instances are on, or whose they are.
+func (ps *platforms) changed(cfg *config.Config) (fixed []string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(cfg.Scalers)) {
+		if old, here := ps.settings[name]; here && old != cfg.Scalers[name] && !(isWebhook(old) && isWebhook(cfg.Scalers[name])) {
+			fixed = append(fixed, "scalers."+name)
+		}
+	}
+	return fixed
+}
+
+func isWebhook(s config.Scaler) bool { return s.Type == "webhook" }
+
+// prepare makes what a newer configuration names in addition, and has those that
+// it changes ready for that.
+func (ps *platforms) prepare(cfg *config.Config) (apply func(), err error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	added, changed := map[string]platform{}, map[string]*webhook.Platform{}
 	for name, s := range cfg.Scalers {
 		switch old, here := ps.settings[name]; {
-		case here && old != s:
-			fixed = append(fixed, "scalers."+name)
 		case !here:
-			p, err := ps.make(name, s, cfg)
-			if err != nil {
-				ps.log.Error("cannot use a scaler", "scaler", name, "error", err.Error())
-				continue
-			}
-			ps.settings[name], ps.byName[name] = s, p
+			added[name], err = ps.make(name, s, cfg)
+		case old != s:
+			changed[name] = ps.byName[name].(*webhook.Platform)
+			err = webhook.Check(name, s)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return func() {
+		ps.mu.Lock()
+		defer ps.mu.Unlock()
+		for name, p := range added {
+			ps.settings[name], ps.byName[name] = cfg.Scalers[name], p
 			if ps.start != nil && p != ps.processes {
 				ps.start(p)
 			}
 		}
-	}
-	return fixed
+		for name, p := range changed {
+			ps.settings[name] = cfg.Scalers[name]
+			p.Configure(cfg.Scalers[name])
+		}
+	}, nil
 }
 
 // scalers are all of them, by name.
@@ -122,14 +147,17 @@ func (ps *platforms) of(fn config.Function) platform {
 // String names the provider.
 func (ps *platforms) String() string { return "platforms" }
 
+// Fixed tells that nobody raises a function without a scaler.
+func (ps *platforms) Fixed(fn config.Function) (set []discovery.Endpoint, ok bool) {
+	return nil, fn.ColdStart.Scaler == ""
+}
+
 // Watch reports what the function's platform has raised.
 func (ps *platforms) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
 	if p := ps.of(fn); p != nil {
 		return p.Watch(ctx, fn, report)
 	}
-	report(nil)
-	<-ctx.Done()
-	return nil
+	return discovery.Nothing(ctx, report)
 }
 
 // announce passes on what an instance says of itself.

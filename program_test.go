@@ -28,6 +28,10 @@ var binary struct {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(registerWith) != "" {
+		serveRegistered()
+		return
+	}
 	code := m.Run()
 	if binary.dir != "" {
 		os.RemoveAll(binary.dir)

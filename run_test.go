@@ -255,15 +255,20 @@ func TestReloadUnderLoad(t *testing.T) {
 	})
 	calls.more(t, 50)
 	calls.end(t)
-	if n := w.metric("weir_config_reloads_total", `result="failure"`); n != 1 {
-		t.Errorf("%v failed reloads counted, want 1", n)
+	if n := w.metric("weir_config_reloads_total", `result="failure"`); n < 1 {
+		t.Errorf("%v failed reloads counted, want at least 1", n)
 	}
 }
 
 // serveHello runs a server that is not weir's child, on a socket of its own.
 func serveHello(t *testing.T) (address string, server *os.Process) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveHelloAt(t, "127.0.0.1:0")
+}
+
+func serveHelloAt(t *testing.T, at string) (address string, server *os.Process) {
+	t.Helper()
+	ln, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,3 +203,29 @@ func TestWebhookThatFails(t *testing.T) {
 		})
 	}
 }
+
+// A platform that has moved is asked where it is now, for functions that are
+// there already too.
+func TestWebhookIsReloaded(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	defer gone.Close()
+	instance := echoing(t, "instance")
+	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"instances":[{"id":"a","address":"127.0.0.1:%d"}]}`, instance)
+	}))
+	defer platform.Close()
+	dir := t.TempDir()
+	file, port := filepath.Join(dir, "weir.yaml"), freePort(t)
+	write(t, filepath.Join(dir, "token"), "0123456789abcdef0123456789abcdef")
+	write(t, file, fmt.Sprintf(webhookConfig, port, gone.URL, "true"))
+	w := startRun(t, file)
+	if res, _ := w.get("/"); res.StatusCode != 503 {
+		t.Errorf("without a platform: %s", res.Status)
+	}
+	write(t, file, fmt.Sprintf(webhookConfig, port, platform.URL, "true"))
+	w.signal(syscall.SIGHUP)
+	eventually(t, "the function is raised", func() bool {
+		_, body := w.get("/x")
+		return body == "instance /x"
+	})
+}

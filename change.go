@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/weir-gateway/weir/config"
+)
+
+// prepare gets ready what a configuration needs that was read anew, all that can
+// fail, and returns what takes it over. If something of it cannot be had, or
+// cannot change while weir runs, nothing is taken over.
+func (g *gateway) prepare(cfg *config.Config) (apply func(), err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if fixed := append(changedForGood(g.cfg, cfg), g.platforms.changed(cfg)...); len(fixed) > 0 {
+		return nil, fmt.Errorf("takes effect only after a restart: %s; restart weir, or take the change back: nothing of this configuration is taken over until then",
+			strings.Join(fixed, ", "))
+	}
+	platforms, err := g.platforms.prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	registry, err := g.registry.prepare(cfg.Discovery)
+	if err != nil {
+		return nil, err
+	}
+	log, dropLog, err := g.telemetry.PrepareLog(cfg.Telemetry.AccessLog)
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := g.prepareListenersLocked(cfg)
+	if err != nil {
+		dropLog()
+		return nil, err
+	}
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		platforms()
+		g.activator.Use(g.platforms.scalers())
+		registry()
+		g.peers.Use(cfg.Peers, listensOn(cfg))
+		if g.keys != nil {
+			g.keys.use(cfg.Discovery)
+		}
+		g.newest = cfg
+		if !declares(cfg) {
+			g.declared = declarations{}
+		}
+		g.proposeLocked()
+		log()
+		if g.tracer != nil {
+			g.proxy.Trace(cfg.Telemetry.Tracing.SampleRatio)
+		}
+		listeners() // last: who comes over a new one has the routes that come with it
+	}, nil
+}
+
+// changedForGood names the settings that differ and need a restart.
+func changedForGood(old, new *config.Config) (names []string) {
+	if old.Admin.Address != new.Admin.Address {
+		names = append(names, "admin.address")
+	}
+	if old.Admin.OverridesFile != new.Admin.OverridesFile {
+		names = append(names, "admin.overrides_file")
+	}
+	if old.Region != new.Region {
+		names = append(names, "region")
+	}
+	if old.Telemetry.Tracing.OTLPEndpoint != new.Telemetry.Tracing.OTLPEndpoint {
+		names = append(names, "telemetry.tracing.otlp_endpoint")
+	}
+	return names
+}
