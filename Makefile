@@ -33,11 +33,11 @@ check: fmt-check vet lint race ## all that a change must pass: fmt, vet, lint, d
 
 .PHONY: test
 test: deps bin/testsum ## run the tests (PKG=./proxy/... TESTFLAGS='-run Hold')
-	bin/testsum $(SUMFLAGS) -- -timeout 5m $(TESTFLAGS) $(PKG)
+	bin/testsum $(SUMFLAGS) $(PKG) -- -timeout 5m $(TESTFLAGS)
 
 .PHONY: race
 race: deps bin/testsum ## run the tests with the race detector
-	CGO_ENABLED=1 bin/testsum $(SUMFLAGS) -- -race -timeout 10m $(TESTFLAGS) $(PKG)
+	CGO_ENABLED=1 bin/testsum $(SUMFLAGS) $(PKG) -- -race -timeout 10m $(TESTFLAGS)
 
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=Match PKG=./proxy/table)

@@ -13,29 +13,22 @@ import (
 )
 
 func main() {
-	file := flag.String("o", "", "also write the three numbers to this `file`")
+	file := flag.String("o", "", "also write the three numbers, and each flaky test, to this `file`")
 	least := flag.Int("min", 1, "fail if fewer tests than `N` ran")
+	most := flag.Int("again", 0, "run up to `N` failed tests a second time, alone")
 	flag.Parse()
-
-	cmd := exec.Command("go", append([]string{"test", "-json"}, flag.Args()...)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "testsum:", err)
-		os.Exit(1)
-	}
+	packages, flags := split(flag.Args())
 
 	s := newSum(os.Stdout)
-	s.read(out)
-	err = cmd.Wait()
+	err := s.run(flags, packages)
+	if s.again(flags, *most) {
+		err = nil
+	}
 
 	ok := s.finish(err, *least)
 	if *file != "" {
-		line := fmt.Sprintf("%d %d %d\n", s.passed, s.failed, s.skipped)
-		if err := os.WriteFile(*file, []byte(line), 0o644); err != nil {
+		text := fmt.Sprintf("%d %d %d\n%s", s.passed, s.failed, s.skipped, strings.Join(s.flaky, ""))
+		if err := os.WriteFile(*file, []byte(text), 0o644); err != nil {
 			fmt.Fprintln(os.Stderr, "testsum:", err)
 			ok = false
 		}
@@ -43,6 +36,32 @@ func main() {
 	if !ok {
 		os.Exit(1)
 	}
+}
+
+// split parts PACKAGES -- FLAGS.
+func split(args []string) (packages, flags []string) {
+	for i, arg := range args {
+		if arg == "--" {
+			return args[:i], args[i+1:]
+		}
+	}
+	return args, nil
+}
+
+// run is one go test, taken whole.
+func (s *sum) run(flags, packages []string) error {
+	args := append([]string{"test", "-json"}, flags...)
+	cmd := exec.Command("go", append(args, packages...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return err
+	}
+	s.read(out)
+	return cmd.Wait()
 }
 
 // An event is one line of go test -json (go doc test2json).
@@ -65,7 +84,8 @@ type sum struct {
 
 	output map[name][]string // kept until we know whether it is worth showing
 	tests  map[string]int    // that passed, by package
-	broken map[string]bool   // packages with a failed test
+	bad    failures
+	flaky  []string // a line for each test that failed and then passed alone
 }
 
 func newSum(w io.Writer) *sum {
@@ -73,7 +93,6 @@ func newSum(w io.Writer) *sum {
 		w:      w,
 		output: make(map[name][]string),
 		tests:  make(map[string]int),
-		broken: make(map[string]bool),
 	}
 }
 
@@ -130,7 +149,7 @@ func (s *sum) test(n name, action string) {
 		s.tests[n.pkg]++
 	case "fail":
 		s.failed++
-		s.broken[n.pkg] = true
+		s.bad.test(n, s.output[n])
 		s.show(n)
 	case "skip":
 		s.skipped++
@@ -146,7 +165,7 @@ func (s *sum) pkg(n name, e event) {
 	case "skip":
 		fmt.Fprintf(s.w, "-     %s  no tests\n", n.pkg)
 	case "fail":
-		if !s.broken[n.pkg] {
+		if s.bad.pkg(n.pkg, s.output[n]) {
 			s.failed++
 		}
 		s.show(n)
@@ -194,6 +213,9 @@ func (s *sum) finish(err error, least int) bool {
 	if err != nil && s.failed == 0 {
 		fmt.Fprintf(s.w, "testsum: go test: %v\n", err)
 		s.failed++
+	}
+	for _, line := range s.flaky {
+		fmt.Fprint(s.w, line)
 	}
 	fmt.Fprintf(s.w, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
 	return ok
