@@ -10,10 +10,10 @@
 // FILE as well. It exits with 1 if anything failed or if fewer than -min
 // tests ran: a suite that ran nothing has not passed.
 //
-// With -again N, if no more than N tests failed and nothing else did (a panic,
-// a race, a package that does not build or that fails outside its tests is never excused), each is
+// With -again N, if no more than N tests failed and nothing else did, each is
 // run a second time, alone. One that passes then counts as passed and has a
 // line "FLAKY" before the last: on a machine whose neighbours are busy a whole
 // run of thousands of tests with real servers should not fail for one that was
-// late, and the test is a bug to mend all the same.
+// late, and the test is a bug to mend all the same. A panic, a race, a package
+// that does not build or that fails outside its tests is never excused.
 package main
