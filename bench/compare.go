@@ -75,9 +75,12 @@ func Compare(ctx context.Context, c Contest, told func(string)) (*Comparison, er
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	// Proxies inherit the limit, and each connection takes two of theirs.
-	asked := c.Crowd
-	for needFiles(2*c.connections()+3000) != nil && c.Crowd > 1000 {
+	// Proxies inherit the limit, and a held call takes two of their descriptors.
+	asked, held := c.Crowd, c.Crowd
+	for needFiles(2*held+3000) != nil && held > 1000 {
+		held -= 1000
+	}
+	for needFiles(c.connections()+3000) != nil && c.Crowd > held {
 		c.Crowd -= 1000
 	}
 	upstream, err := freePort()
@@ -118,7 +121,7 @@ func Compare(ctx context.Context, c Contest, told func(string)) (*Comparison, er
 	}
 	if c.Crowd > 0 {
 		for _, r := range runners[1:] {
-			if err := r.crowd(ctx, c.Crowd); ctx.Err() != nil {
+			if err := r.crowd(ctx, c.Crowd, held); ctx.Err() != nil {
 				return nil, ctx.Err()
 			} else if err != nil {
 				result.Notes = append(result.Notes, fmt.Sprintf("memory of %s could not be measured: %s", r.kept.Name, err))
@@ -126,8 +129,9 @@ func Compare(ctx context.Context, c Contest, told func(string)) (*Comparison, er
 			told(fmt.Sprintf("memory of %s measured", r.kept.Name))
 		}
 	}
-	if result.Crowd = c.Crowd; c.Crowd < asked {
-		result.Notes = append(result.Notes, fmt.Sprintf("a crowd of %d, not %d: the limit of file descriptors does not allow more", c.Crowd, asked))
+	result.Crowd, result.Held = c.Crowd, held
+	if held < asked {
+		result.Notes = append(result.Notes, fmt.Sprintf("a crowd of %d idle and %d held, not %d: the limit of file descriptors does not allow more", c.Crowd, held, asked))
 	}
 	for _, r := range runners {
 		result.Standings = append(result.Standings, r.kept)
@@ -228,16 +232,16 @@ func (r *runner) run(ctx context.Context, l Load) (*Report, error) {
 	return report, nil
 }
 
-// crowd looks at the memory with many connections that idle, and with as many
+// crowd looks at the memory with many connections that idle, and with many
 // calls that are held by the endpoint.
-func (r *runner) crowd(ctx context.Context, n int) error {
-	quiet := Load{URL: r.url, Connections: n, Duration: 3 * time.Second, Steps: []Step{{10, 10, 3 * time.Second}}}
+func (r *runner) crowd(ctx context.Context, idle, holding int) error {
+	quiet := Load{URL: r.url, Connections: idle, Duration: 3 * time.Second, Steps: []Step{{10, 10, 3 * time.Second}}}
 	at, err := r.watched(ctx, quiet)
 	if err != nil {
 		return err
 	}
 	r.kept.Idlers = at
-	held := Load{URL: r.url + "hold?ms=8000", Connections: n, Count: int64(n), Duration: time.Minute, Timeout: time.Minute}
+	held := Load{URL: r.url + "hold?ms=8000", Connections: holding, Count: int64(holding), Duration: time.Minute, Timeout: time.Minute}
 	if at, err = r.watched(ctx, held); err != nil {
 		return err
 	}

@@ -17,13 +17,14 @@ type Comparison struct {
 	Load      string      `json:"load"`
 	Rounds    int         `json:"rounds"`
 	Standings []*Standing `json:"standings"`
-	Crowd     int         `json:"crowd"`
+	Crowd     int         `json:"crowd"` // idle connections of the measure of memory
+	Held      int         `json:"held"`  // held calls
 	Notes     []string    `json:"notes"`
 	Missing   []string    `json:"missing"` // not installed, and so not measured
 }
 
 func (c *Comparison) table() (head []string, rows [][]string) {
-	head = []string{"", "CPU µs a call", "weir's CPU ×", "calls/s", "adds p50", "p99", "p99.9", "memory", fmt.Sprintf("%d idle", c.Crowd), fmt.Sprintf("%d held", c.Crowd)}
+	head = []string{"", "CPU µs a call", "weir's CPU ×", "calls/s", "adds p50", "p99", "p99.9", "memory", fmt.Sprintf("%d idle", c.Crowd), fmt.Sprintf("%d held", c.Held)}
 	direct := c.Standings[0]
 	for _, s := range c.Standings {
 		if s == direct {
