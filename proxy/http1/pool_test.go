@@ -211,7 +211,9 @@ func TestDialsAreBounded(t *testing.T) {
 	over, most := make(chan struct{}), 0
 	looks.Go(func() {
 		for {
-			most = max(most, synSent(t, addr))
+			// The kernel makes the table while it is read, so a look may have
+			// one that ended and the one after it: the least of a few is true.
+			most = max(most, min(synSent(t, addr), synSent(t, addr), synSent(t, addr)))
 			select {
 			case <-over:
 				return
