@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"regexp"
@@ -123,7 +124,11 @@ func (p *Platform) learn(f *function, ans answer, why purpose) error {
 	before := f.known
 	switch {
 	case ans.Instances != nil:
-		f.known = merge(before, fine, f.wanted)
+		most := math.MaxInt
+		if why.limit {
+			most = why.n
+		}
+		f.known = merge(before, fine, f.wanted, most)
 	case why.limit:
 		f.known = slices.Clone(before[:min(why.n, len(before))])
 	}
@@ -174,8 +179,9 @@ func (p *Platform) sort(f *function, ans answer) (fine []instance, failed []told
 	return fine, failed, bad
 }
 
-// merge is the set after the platform has listed what it has, in its order.
-func merge(before, listed []instance, wanted time.Time) []instance {
+// merge is the set after the platform has listed what it has, in its order. One
+// that the list may be too old for stays, if there are no more than most with it.
+func merge(before, listed []instance, wanted time.Time, most int) []instance {
 	now := time.Now()
 	next := slices.Clone(listed)
 	for i, in := range next {
@@ -193,7 +199,7 @@ func merge(before, listed []instance, wanted time.Time) []instance {
 		}
 	}
 	for _, in := range before {
-		if !in.listed && now.Sub(in.here) < unlisted && find(next, in) < 0 && !taken(next, in) {
+		if len(next) < most && !in.listed && now.Sub(in.here) < unlisted && find(next, in) < 0 && !taken(next, in) {
 			next = append(next, in)
 		}
 	}

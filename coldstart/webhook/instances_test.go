@@ -319,6 +319,19 @@ func TestAnnouncedBeforeItIsListed(t *testing.T) {
 		_, _ = s.Replicas(t.Context(), someFunction)
 		s.wants(t)
 	})
+	playing(t, func(t *testing.T, s *scene) { // but what was to be stopped is gone
+		for i := range 3 {
+			if _, err := s.ready("f", instance{id: fmt.Sprint(i), addr: fmt.Sprintf("10.0.0.%d:80", i+1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.lists(`{"instances":[]}`) // it does not know them yet
+		all := []string{"0@10.0.0.1:80", "1@10.0.0.2:80"}
+		for n := 2; n >= 0; n-- {
+			_ = s.ScaleDown(t.Context(), someFunction, n)
+			s.wants(t, all[:n]...)
+		}
+	})
 }
 
 // Whatever the platform answers, the set makes sense.
