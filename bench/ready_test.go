@@ -59,8 +59,10 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		time.AfterFunc(20*time.Millisecond, func() { p.start(wish.Callback.URL+"/ready", wish.Callback.Token) })
 	case "limit":
 		p.mu.Lock()
-		_ = p.instance.Close()
-		p.instance = nil
+		if p.instance != nil {
+			_ = p.instance.Close()
+			p.instance = nil
+		}
 		p.mu.Unlock()
 		_, _ = io.WriteString(w, `{"instances": []}`)
 	default:
