@@ -229,3 +229,45 @@ func TestWebhookIsReloaded(t *testing.T) {
 		return body == "instance /x"
 	})
 }
+
+// A platform that took note and then forgot, as one does that is restarted, is told
+// again within a second or so, with the same key; it is one start.
+func TestPlatformThatForgetsIsToldAgain(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "here") }))
+	defer function.Close()
+	var raised atomic.Bool
+	keys := make(chan string, 100)
+	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var wish struct{ Action string }
+		if err := json.NewDecoder(r.Body).Decode(&wish); err != nil {
+			t.Error(err)
+		}
+		if wish.Action == "ensure" {
+			keys <- r.Header.Get("Idempotency-Key")
+			raised.Store(len(keys) > 1) // the first is forgotten
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		if raised.Load() {
+			fmt.Fprintf(w, `{"instances":[{"id":"a","address":%q}]}`, function.Listener.Addr())
+		} else {
+			fmt.Fprint(w, `{"instances":[]}`)
+		}
+	}))
+	defer platform.Close()
+	w := startWebhook(t, platform.URL, "")
+	res, body := w.get("/")
+	if res.StatusCode != 200 || body != "here" {
+		t.Fatalf("%s %q", res.Status, body)
+	}
+	first, second := <-keys, <-keys
+	if first != second {
+		t.Errorf("the key was %s, then %s", first, second)
+	}
+	eventually(t, "one start", func() bool {
+		_, page, err := get(w.admin + "/metrics")
+		return err == nil && strings.Contains(page, `weir_coldstarts_total{function="hello",region="local",trigger="demand",result="ok"} 1`) &&
+			strings.Contains(page, `weir_scaler_requests_total{scaler="platform",result="ok"} 1`) &&
+			strings.Contains(page, `weir_scaler_requests_total{scaler="platform",result="repeated"}`)
+	})
+}

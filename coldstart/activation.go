@@ -115,9 +115,13 @@ type Activation struct {
 	left     bool
 	before   []Subject // those who had the name, while calls may be on the instances
 
+	asking  int // requests to raise under way, of this start
+	repeats int // how often the platform was asked again for it
+
 	timers int // counts from 1 how often they were set anew; older ones are void
 	sizing int // of timers, the one that looks at the line's length, or 0
 	timing int // and the one that looks whether growth is overdue
+	again  int // and the one that asks the platform again
 }
 
 // Begin begins the care for the function: min_scale instances are raised, and

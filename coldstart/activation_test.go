@@ -15,24 +15,30 @@ import (
 
 // A platform that does what the test says.
 type platform struct {
-	mu      sync.Mutex
-	up      []int // every n asked for
-	down    []int
-	modes   []string // idle_mode of each
-	upErr   error
-	downErr error
-	slow    time.Duration // how long a ScaleDown takes
-	slowUp  time.Duration // and a ScaleUp
-	tell    func(string, time.Time, error)
-	gone    func() // called when a ScaleDown to nothing is done
+	mu       sync.Mutex
+	up       []int // every n asked for
+	again    []int // and every one that was asked for before
+	down     []int
+	modes    []string // idle_mode of each
+	upErr    error
+	againErr error
+	downErr  error
+	slow     time.Duration // how long a ScaleDown takes
+	slowUp   time.Duration // and a ScaleUp
+	tell     func(string, time.Time, error)
+	gone     func() // called when a ScaleDown to nothing is done
 }
 
 func (p *platform) String() string { return "platform" }
 
-func (p *platform) ScaleUp(_ context.Context, _ config.Function, n int) error {
+func (p *platform) ScaleUp(ctx context.Context, _ config.Function, n int) error {
 	time.Sleep(p.slowUp)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if Repeated(ctx) {
+		p.again = append(p.again, n)
+		return p.againErr
+	}
 	p.up = append(p.up, n)
 	return p.upErr
 }

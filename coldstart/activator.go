@@ -146,15 +146,16 @@ func (a *Activator) failed(function string, started time.Time, err error) {
 	})
 }
 
-// ask runs a request to a platform beside Run, and brings its result back.
-func (a *Activator) ask(s Scaler, timeout time.Duration, request func(context.Context) error, done func(error)) {
+// ask runs a request to a platform beside Run, and brings its result back. The
+// context is Run's, or one below it.
+func (a *Activator) ask(ctx context.Context, s Scaler, timeout time.Duration, request func(context.Context) error, done func(error)) {
 	a.work.Go(func() {
-		ctx, cancel := context.WithTimeout(a.ctx, timeout)
+		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		err := request(ctx)
 		a.post(func() {
 			if a.watch != nil {
-				a.watch.ScalerAsked(s.String(), err)
+				a.watch.ScalerAsked(s.String(), Repeated(ctx), err)
 			}
 			done(err)
 		})

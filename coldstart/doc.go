@@ -3,7 +3,7 @@
 // A Hold is the line in front of one function (hold.go, waiter.go), a Pool what
 // all lines share (pool.go); the Activator is the small state machine that has
 // instances started while somebody waits and put back when nobody calls: the
-// way up in start.go and grow.go, what failed starts mean in door.go, who may
+// way up in start.go, grow.go and again.go, what failed starts mean in door.go, who may
 // start in which order in starts.go, the way back in retire.go and prestop.go.
 // A Scaler is the platform that does it.
 //
@@ -12,7 +12,8 @@
 //   - Join, then look again; free, then look for waiters; leave, then let the
 //     next one look. (hold.go argues for each; interleave_test.go tries every
 //     interleaving of small casts.)
-//   - However many wait, one start is under way.
+//   - However many wait, one start is under way. While they do, the platform is
+//     told again what is wanted (again.go): demand is a level, not an event.
 //   - A start belongs to the function, not to the call that asked first: it
 //     goes on when that call leaves.
 //   - Whoever is told that there is no start is told at once, and when there

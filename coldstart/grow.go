@@ -45,6 +45,7 @@ func (c *Activation) grow() {
 			}
 		})
 	}
+	c.keepAsking()
 }
 
 // setRank says for whom a function that serves already grows.
@@ -67,7 +68,7 @@ func (c *Activation) request(n int) {
 		c.firstRequest(began)
 	}
 	c.account()
-	c.scaleUp(n, func(err error) {
+	c.scaleUp(c.activator.ctx, n, func(err error) {
 		switch {
 		case err != nil:
 			c.refused(before, n, err)
@@ -123,4 +124,5 @@ func (c *Activation) account() {
 			c.account()
 		})
 	}
+	c.keepAsking()
 }

@@ -9,7 +9,9 @@ import (
 // An Observer is told what became of starts and stops, to count it. It is
 // called from the Activator's goroutine and must not block.
 type Observer interface {
-	ScalerAsked(scaler string, err error)
+	// ScalerAsked: a platform has answered, or has not. Repeated is what it was told
+	// before.
+	ScalerAsked(scaler string, repeated bool, err error)
 	StartEnded(function string, p Phases, err error)
 	Stopped(function, reason string)
 	// Released: the first call that was held for a start has left the line. It

@@ -152,7 +152,7 @@ func (c *Activation) stop(n int, reason string) {
 		fn.ColdStart.IdleMode = "stop"
 	}
 	c.stopping++
-	c.activator.ask(c.scaler, platformPatience+stopTimeout(fn),
+	c.activator.ask(c.activator.ctx, c.scaler, platformPatience+stopTimeout(fn),
 		func(ctx context.Context) error { return c.scaler.ScaleDown(ctx, fn, n) },
 		func(err error) {
 			c.stopping--
@@ -218,7 +218,7 @@ func (c *Activation) crossed(err error) {
 		c.served(c.serving, c.hold.Len(), now, now)
 	case c.asked == 0: // its turn has not come
 	default: // the platform may have seen the stop last
-		c.scaleUp(c.asked, func(err error) {
+		c.scaleUp(c.activator.ctx, c.asked, func(err error) {
 			if err != nil {
 				c.startFailed(classOf(err), err)
 			}

@@ -17,7 +17,9 @@ type Scaler interface {
 	String() string
 
 	// ScaleUp asks for at least n instances and returns when the platform has
-	// taken note. It never lowers. Any router may call it at any time.
+	// taken note. It never lowers. Any router may call it at any time, and while
+	// somebody waits for what has not come it is called again every second
+	// (Repeated).
 	ScaleUp(ctx context.Context, fn config.Function, n int) error
 
 	// ScaleDown asks for at most n and returns when the others are gone. Only

@@ -18,6 +18,7 @@ func (c *Activation) start(at time.Time, trigger string) {
 	c.phases = Phases{ID: newStartID(), Began: at, Cause: trigger}
 	c.published, c.released = time.Time{}, time.Time{}
 	c.booting, c.asked, c.noMore = 0, 0, time.Time{}
+	c.asking, c.repeats = 0, 0
 	c.retries = startTries
 	if c.door.failures > 0 { // it has had its tries
 		c.retries = 1
@@ -141,11 +142,15 @@ func (c *Activation) instanceFailed(started time.Time, err error) {
 // long as the start goes on, or the instances are there that it raised. A
 // failure beside a stop may be the stop's doing: it took what was on its way.
 // That start is asked for again when the stop has ended (crossed).
-func (c *Activation) scaleUp(n int, done func(error)) {
+func (c *Activation) scaleUp(ctx context.Context, n int, done func(error)) {
 	fn, start, crossing := c.fn, c.starts, c.stopping > 0
-	c.activator.ask(c.scaler, platformPatience,
+	c.asking++
+	c.activator.ask(ctx, c.scaler, platformPatience,
 		func(ctx context.Context) error { return c.scaler.ScaleUp(ctx, fn, n) },
 		func(err error) {
+			if c.starts == start {
+				c.asking--
+			}
 			switch {
 			case c.left && c.state == cold: // and the stop may have overtaken it
 				if c.activator.functions[fn.Name] == nil {

@@ -211,7 +211,7 @@ func (a *actor) Place() coldstart.Place { return coldstart.Place{} }
 
 // The observer.
 
-func (w *world) ScalerAsked(string, error)         {}
+func (w *world) ScalerAsked(string, bool, error)   {}
 func (w *world) Stopped(string, string)            {}
 func (w *world) Released(string, coldstart.Phases) {}
 

@@ -46,6 +46,7 @@ func Run(t *testing.T, s Subject) {
 		{"bounds", bounds},
 		{"max scale", maxScale},
 		{"many ask for one", manyAskForOne},
+		{"asked again", askedAgain},
 		{"the last word holds", lastWord},
 		{"functions are apart", apart},
 		{"cancelled", cancelled},
@@ -160,6 +161,35 @@ func manyAskForOne(t *testing.T, s Subject) {
 	askers.Wait()
 	v.Until(1)
 	st.replicas(fn, 1)
+}
+
+// Asking again for what was taken note of, while it starts and when it is there,
+// is answered and adds nothing: the Activator does it every second.
+func askedAgain(t *testing.T, s Subject) {
+	fn := s.Function("again", nil)
+	st := s.stage(t, fn)
+	v, _ := st.See(fn)
+	st.Up(fn, 2)
+	again := func() {
+		t.Helper()
+		for range 3 {
+			if err := st.ScaleUp(coldstart.WithRepeated(t.Context()), fn, 2); err != nil {
+				t.Errorf("asked again: %v", err)
+			}
+		}
+	}
+	again()
+	two := ids(v.Until(2))
+	again()
+	if now := ids(v.Until(2)); !slices.Equal(now, two) {
+		t.Errorf("the instances are %v, were %v", now, two)
+	}
+	st.replicas(fn, 2)
+	st.Down(fn, 1) // and it is no later word than a smaller bound
+	v.Until(1)
+	if failed := st.Failures(fn.Name); len(failed) > 0 {
+		t.Errorf("told:\n%s", describe(failed))
+	}
 }
 
 // The last word holds, whatever was said at the same time before.

@@ -56,6 +56,8 @@ type callback struct {
 type answer struct {
 	// Instances are all there are; nil is not told.
 	Instances []told `json:"instances"`
+
+	old bool // it may be the one to the request before, which had the same key
 }
 
 // A told instance is one as the platform describes it.
@@ -79,17 +81,19 @@ type later struct {
 
 func (e later) Unwrap() error { return e.error }
 
-// send sends a wish. Unless it is repeated elsewhere, it is repeated here; a
-// Retry-After that is not too long is waited for in any case.
-func (p *Platform) send(ctx context.Context, w wish, repeated bool) (answer, error) {
+// send sends a wish, in the function's turn. Unless it is repeated elsewhere, it is
+// repeated here; a Retry-After that is not too long is waited for in any case.
+func (p *Platform) send(ctx context.Context, f *function, w wish) (answer, error) {
 	body, err := json.Marshal(w)
 	if err != nil {
 		return answer{}, coldstart.Terminal(fmt.Errorf("cannot write the request: %w", err))
 	}
-	key := rand.Text() // the same for every try
+	key, old := f.keyOf(ctx, w.Action, body) // the same for every try
+	repeated := w.Action == "ensure"
 	pause := firstPause
 	for try := 1; ; try++ {
 		ans, err := p.try(ctx, body, key)
+		ans.old = old
 		var soon later
 		if err == nil || try == tries || !errors.As(err, &soon) {
 			return ans, err
@@ -113,6 +117,19 @@ func (p *Platform) send(ctx context.Context, w wish, repeated bool) (answer, err
 			return ans, err
 		}
 	}
+}
+
+// keyOf is the key of a request: a new one, unless the platform was told the very
+// same before (old). It has the function's turn.
+func (f *function) keyOf(ctx context.Context, action string, body []byte) (key string, old bool) {
+	if action == "list" { // comes between the others
+		return rand.Text(), false
+	}
+	old = coldstart.Repeated(ctx) && f.key != "" && bytes.Equal(body, f.body)
+	if !old {
+		f.key, f.body = rand.Text(), body
+	}
+	return f.key, old
 }
 
 // try sends a request once.

@@ -22,6 +22,8 @@ type function struct {
 	name     string
 	turn     chan struct{} // has one in it while a request is under way
 	expected chan struct{} // capacity one: instances are expected now
+	key      string        // of the last request that was no list; whose turn it is has it
+	body     []byte        // and what it said
 
 	// Guarded by Platform.mu.
 	known    []instance

@@ -356,3 +356,56 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// What was asked before is asked again with its key, so that a platform which knows
+// it need not even look; its answer may be the old one, and is no news. Anything
+// else has a key of its own.
+func TestAskingAgainHasTheSameKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var keys []string
+		answer := `{"instances":[]}`
+		p := made(t, func(r *http.Request, body []byte) (*http.Response, error) {
+			if !strings.Contains(string(body), `"list"`) {
+				keys = append(keys, r.Header.Get("Idempotency-Key"))
+			}
+			return says(200, answer), nil
+		})
+		p.Failed(func(_ string, _ time.Time, err error) { t.Errorf("told: %v", err) })
+		up := func(ctx context.Context, fn config.Function, n int) {
+			t.Helper()
+			if err := p.ScaleUp(ctx, fn, n); err != nil {
+				t.Error(err)
+			}
+		}
+		again := coldstart.WithRepeated(t.Context())
+		up(t.Context(), someFunction, 1)
+		wanted := p.function("f").wanted
+		answer = oneAt1
+		if _, err := p.Replicas(t.Context(), someFunction); err != nil {
+			t.Error(err)
+		}
+		answer = `{"instances":[]}` // as it was said to this key
+		time.Sleep(time.Second)
+		up(again, someFunction, 1)
+		if len(p.function("f").known) != 1 {
+			t.Error("an old answer took the instance away")
+		}
+		if p.function("f").wanted != wanted {
+			t.Error("it counts as another wish")
+		}
+		answer = oneAt1
+		up(again, someFunction, 2) // another number
+		changed := someFunction
+		changed.Webhook = map[string]string{"image": "f:2"}
+		up(again, changed, 2)
+		up(again, changed, 2)
+		up(t.Context(), changed, 2) // another wish
+		same := []int{}
+		for _, k := range keys {
+			same = append(same, slices.Index(keys, k))
+		}
+		if want := []int{0, 0, 2, 3, 3, 5}; !slices.Equal(same, want) {
+			t.Errorf("keys are those of %v, want %v", same, want)
+		}
+	})
+}

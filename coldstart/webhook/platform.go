@@ -96,13 +96,18 @@ func (p *Platform) ScaleUp(ctx context.Context, fn config.Function, n int) error
 	}
 	defer f.end()
 	n = min(n, fn.ColdStart.MaxScale)
-	p.await(f, n, fn.ColdStart.StartTimeout) // even if the answer gets lost
-	ans, err := p.ask(ctx, fn, "ensure", n)
+	if !coldstart.Repeated(ctx) {
+		p.await(f, n, fn.ColdStart.StartTimeout) // even if the answer gets lost
+	}
+	ans, err := p.ask(ctx, f, fn, "ensure", n)
 	if err != nil {
 		if coldstart.IsTerminal(err) {
 			p.await(f, 0, 0)
 		}
 		return err
+	}
+	if ans.old { // what there is by now is in the list that is asked for meanwhile
+		return nil
 	}
 	return p.learn(f, ans, ensured(n))
 }
@@ -118,7 +123,7 @@ func (p *Platform) ScaleDown(ctx context.Context, fn config.Function, n int) err
 	p.await(f, 0, 0)
 	p.limiting(f, true)
 	defer p.limiting(f, false)
-	ans, err := p.ask(ctx, fn, "limit", n)
+	ans, err := p.ask(ctx, f, fn, "limit", n)
 	if err != nil {
 		return err
 	}
@@ -137,7 +142,7 @@ func (p *Platform) Replicas(ctx context.Context, fn config.Function) (int, error
 
 // list asks the platform which instances there are.
 func (p *Platform) list(ctx context.Context, f *function, fn config.Function) (int, error) {
-	ans, err := p.ask(ctx, fn, "list", 0)
+	ans, err := p.ask(ctx, f, fn, "list", 0)
 	if err != nil {
 		return 0, err
 	}
@@ -150,7 +155,7 @@ func (p *Platform) list(ctx context.Context, f *function, fn config.Function) (i
 }
 
 // ask sends a wish about a function.
-func (p *Platform) ask(ctx context.Context, fn config.Function, action string, n int) (answer, error) {
+func (p *Platform) ask(ctx context.Context, f *function, fn config.Function, action string, n int) (answer, error) {
 	w := wish{
 		Version: 1, Action: action, Function: fn.Name, Instances: n,
 		MaxScale: fn.ColdStart.MaxScale, IdleMode: fn.ColdStart.IdleMode, Settings: fn.Webhook,
@@ -161,7 +166,7 @@ func (p *Platform) ask(ctx context.Context, fn config.Function, action string, n
 			Token: tokenOf(secret, fn.Name),
 		}
 	}
-	ans, err := p.send(ctx, w, action == "ensure")
+	ans, err := p.send(ctx, f, w)
 	if err != nil && !errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("function %q: %w", fn.Name, err)
 	}

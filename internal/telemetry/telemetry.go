@@ -134,9 +134,14 @@ func (t *Telemetry) reloads(result string) *metrics.Counter {
 	return t.set.GetOrCreateCounter(name("weir_config_reloads_total", "result", result))
 }
 
-// ScalerAsked counts a request to a platform.
-func (t *Telemetry) ScalerAsked(scaler string, err error) {
-	t.set.GetOrCreateCounter(name("weir_scaler_requests_total", "scaler", scaler, "result", resultOf(err))).Inc()
+// ScalerAsked counts a request to a platform. What it was told before is a result of
+// its own: starts are what the others count.
+func (t *Telemetry) ScalerAsked(scaler string, repeated bool, err error) {
+	result := resultOf(err)
+	if repeated && err == nil {
+		result = "repeated"
+	}
+	t.set.GetOrCreateCounter(name("weir_scaler_requests_total", "scaler", scaler, "result", result)).Inc()
 }
 
 // StartEnded counts a start, and measures it if it went well: the phases of one
