@@ -27,8 +27,10 @@ type stage struct {
 
 func (s *stage) String() string { return "stage" }
 
-func (s *stage) ScaleUp(context.Context, config.Function, int) error {
-	s.ups.Add(1)
+func (s *stage) ScaleUp(ctx context.Context, _ config.Function, _ int) error {
+	if !coldstart.Repeated(ctx) {
+		s.ups.Add(1)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
