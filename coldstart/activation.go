@@ -341,7 +341,7 @@ func (c *Activation) lost() {
 	switch {
 	case c.awaited():
 		c.start(now, Demand)
-		if last.After(c.up) { // it did serve
+		if last.After(c.up) && c.fn.ColdStart.ReadyProbe != "none" { // it did serve, or at least was known to listen
 			c.after(max(c.usual.quantile(.99), leastRefusal), c.replace)
 		}
 	case up < longPause: // or what crashes soon would be started without end

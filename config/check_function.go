@@ -90,6 +90,7 @@ func (c *checker) coldStart(p *path, cs ColdStart) {
 			c.fail(at, "add scaler: process, or say health_check", "is for instances, and nothing raises any")
 		}
 	}
+	c.readyProbe(p, cs)
 	if check := cs.PreStopCheck; check != nil {
 		at := p.key("pre_stop_check")
 		if check.Path == "" {
@@ -98,6 +99,22 @@ func (c *checker) coldStart(p *path, cs ColdStart) {
 			c.asked(at.key("path"), check.Path, "say path: /idle")
 		}
 		c.positive(at.key("timeout"), check.Timeout)
+	}
+}
+
+// readyProbe checks that how an instance is asked, and what for, fit together.
+func (c *checker) readyProbe(p *path, cs ColdStart) {
+	at, asked := p.key("ready_probe"), p.key("ready_path")
+	if !c.d.isGiven(at.String()) || !c.d.sound(p, at, asked, p.key("scaler")) {
+		return
+	}
+	switch {
+	case cs.Scaler == "" && cs.ReadyProbe != "tcp":
+		c.fail(at, "add scaler: process, or say health_check", "is for instances, and nothing raises any")
+	case cs.ReadyProbe == "http" && cs.ReadyPath == "":
+		c.missing(asked, "say ready_path: /healthz, or ready_probe: tcp")
+	case cs.ReadyProbe != "http" && cs.ReadyPath != "":
+		c.fail(at, "say ready_probe: http, or take ready_path out", "is %q, and so nobody would ask for ready_path", cs.ReadyProbe)
 	}
 }
 

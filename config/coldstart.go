@@ -39,8 +39,14 @@ type ColdStart struct {
 	// of 30 s and idle_after.
 	MinUp time.Duration `yaml:"min_up"`
 	// ReadyPath is what a new instance is asked for by GET before it has its first
-	// call: ready is who answers 2xx. Without it, ready is who accepts a connection.
+	// call: ready is who answers 2xx.
 	ReadyPath string `yaml:"ready_path"`
+	// ReadyProbe is how weir finds out that a new instance is ready, from the moment
+	// on at which it knows the address. tcp: it accepts a connection. http: it
+	// answers ready_path with 2xx; the default where that is given. none: its
+	// platform says where it is, and that is enough. A call that is refused there
+	// goes back to the head of the line, and weir connects until somebody listens.
+	ReadyProbe string `yaml:"ready_probe" default:"tcp" enum:"tcp,http,none"`
 	// StartTimeout is how long a start may take before it counts as failed.
 	StartTimeout time.Duration `yaml:"start_timeout" default:"60s"`
 	// Grace is how long idle instances stay after the last endpoint was taken

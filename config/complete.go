@@ -85,6 +85,9 @@ func completeFunction(cfg *Config, fn *Function, d *document, at *path) {
 	if !given("cold_start")("min_up") {
 		fn.ColdStart.MinUp = minUp(fn.ColdStart.IdleAfter)
 	}
+	if fn.ColdStart.ReadyPath != "" && !given("cold_start")("ready_probe") {
+		fn.ColdStart.ReadyProbe = "http"
+	}
 	for i := range fn.Endpoints {
 		completeEndpoint(&fn.Endpoints[i], cfg.Region)
 	}

@@ -90,18 +90,31 @@ func TestNoCallIsAProbe(t *testing.T) {
 	g.held(n)
 
 	p := &porter{bodies: map[string]int{}}
-	ln, err := net.Listen("tcp", at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go p.serve(ln)
+	p.listen(t, at)
 	for i, c := range clients {
 		c.want("POST", 200)
 		if r := g.record(i + 1); r.tries != 1 {
 			t.Errorf("recorded %+v", r)
 		}
 	}
+	p.carriedOnce(t, n)
+}
+
+// listen has the porter at an address until the test ends.
+func (p *porter) listen(t *testing.T, at string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go p.serve(ln)
+}
+
+// carriedOnce checks that each of n calls came once, and the first on the first
+// connection.
+func (p *porter) carriedOnce(t *testing.T, n int) {
+	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range n {

@@ -546,3 +546,30 @@ func TestReadyPathOverAReload(t *testing.T) {
 		}
 	})
 }
+
+// With ready_probe: none who is there is called, and a setting that is taken back
+// holds for those that come from then on.
+func TestNoProbeOverAReload(t *testing.T) {
+	const doc = "scalers: { p: { type: process } }\nfunctions: { f: { process: { command: [x] }, cold_start: { scaler: p, ready_probe: none, max_scale: 3 } } }\n"
+	keep(t, doc, func(t *testing.T, k *keeping) {
+		unproven := func(id string) discovery.Endpoint {
+			e := ep(id)
+			e.Unproven = true
+			return e
+		}
+		k.source.say("f", unproven("a"))
+		if k.ids("f") != "a" {
+			t.Fatalf("%q are published", k.ids("f"))
+		}
+		k.propose(t, strings.Replace(doc, ", ready_probe: none", "", 1))
+		k.source.say("f", unproven("a"), unproven("b"))
+		time.Sleep(time.Minute)
+		if k.ids("f") != "a" {
+			t.Errorf("%q are published, though nobody knows whether b listens", k.ids("f"))
+		}
+		k.propose(t, doc)
+		if k.ids("f") != "ab" {
+			t.Errorf("%q are published", k.ids("f"))
+		}
+	})
+}

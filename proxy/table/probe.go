@@ -45,6 +45,11 @@ func (w *watch) readyPath() string {
 	return w.fn.ColdStart.ReadyPath
 }
 
+// unprobed tells whether it is enough that the platform says where an instance is.
+func (w *watch) unprobed() bool {
+	return w.fn.Start != nil && w.fn.ColdStart.ReadyProbe == "none"
+}
+
 // readyAnew lets those endpoints be that are called already, and has the others
 // asked in another way.
 func (w *watch) readyAnew() {

@@ -37,7 +37,8 @@ type watch struct {
 // watchFunction begins to watch a function, or goes on with newer settings.
 func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, cfg *config.Config) {
 	w := k.watches[name]
-	if w != nil && w.fn.State == fn.State && w.fn.ColdStart.ReadyPath != fn.ColdStart.ReadyPath {
+	if w != nil && w.fn.State == fn.State &&
+		(w.fn.ColdStart.ReadyPath != fn.ColdStart.ReadyPath || w.fn.ColdStart.ReadyProbe != fn.ColdStart.ReadyProbe) {
 		w.readyAnew()
 	}
 	if w != nil && w.fn.State == fn.State && sameSource(w.fn.Function, fn.Function) {
@@ -135,7 +136,7 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 		if reported.Region == "" {
 			reported.Region = w.region
 		}
-		if proven, known := w.proven[reported.ID]; !proven && (known || reported.Unproven || w.readyPath() != "") {
+		if proven, known := w.proven[reported.ID]; !proven && (known || reported.Unproven && !w.unprobed() || w.readyPath() != "") {
 			if known {
 				next.Refusing = append(next.Refusing, link)
 			}
