@@ -123,7 +123,7 @@ func (s *search) meets(c *conditions) bool {
 func (s *search) ownMethod() Methods {
 	if !s.known {
 		s.known = true
-		for i, method := range s.methods {
+		for i, method := range s.router.methods {
 			if string(s.request.Method) == method {
 				s.method = 1 << i
 			}

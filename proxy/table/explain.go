@@ -47,7 +47,7 @@ type candidate struct {
 }
 
 func (r *router) explain(request *message.Request, routes []config.Route) (e Explanation) {
-	s := &search{request: request, path: request.Path, methods: r.methods, seed: r.seed}
+	s := &search{request: request, path: request.Path, router: r}
 	for _, c := range r.candidates(s) {
 		meets := c.conditions == nil || s.meets(c.conditions)
 		switch {
@@ -69,10 +69,10 @@ func (r *router) explain(request *message.Request, routes []config.Route) (e Exp
 // they are asked.
 func (r *router) candidates(s *search) (all []candidate) {
 	host := string(s.request.Host)
-	take := func(b *band, pattern string) {
+	take := func(b band, pattern string) {
 		var here []candidate
-		for ; b != nil; b = b.next {
-			for _, to := range b.routes {
+		for ; b.plan != 0; b = r.below[b.routes] {
+			for _, to := range r.routes[b.routes : b.routes+r.plans[b.plan].count] {
 				if to.fits(s.path) {
 					here = append(here, candidate{to, pattern})
 				}
@@ -81,14 +81,14 @@ func (r *router) candidates(s *search) (all []candidate) {
 		slices.SortFunc(here, func(a, b candidate) int { return compare(a.Route, b.Route) })
 		all = append(all, here...)
 	}
-	take(r.exact.find(r.seed, s.request.Host), host)
+	take(r.exact.find(r, s.request.Host), host)
 	for rest := host; ; {
 		_, below, found := strings.Cut(rest, ".")
 		if !found {
 			break
 		}
 		rest = below
-		take(r.wildcard.find(r.seed, []byte(rest)), "*."+rest)
+		take(r.wildcard.find(r, []byte(rest)), "*."+rest)
 	}
 	take(r.any, "")
 	slices.SortStableFunc(all, func(a, b candidate) int { return b.precedence - a.precedence })

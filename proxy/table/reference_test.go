@@ -273,7 +273,7 @@ func TestLongPaths(t *testing.T) {
 			t.Errorf("%.40s leads to %s, want %s", path, to.Name, want)
 		}
 	}
-	if len(r.any.plan.shapes) != 1 {
+	if len(r.shapes[r.plans[r.any.plan].shapes]) != 1 {
 		t.Fatal("no template")
 	}
 	find("/a/"+strings.Repeat("x", 5000)+"/"+strings.Repeat("y", config.MaxTemplate-8), "/a")

@@ -17,10 +17,11 @@ import (
 // configuration. A route whose conditions do not hold leaves the request to the
 // next one, also to one of a less specific path or host.
 type router struct {
+	layout
 	seed     maphash.Seed
 	exact    hosts // api.example.com
 	wildcard hosts // example.com for *.example.com
-	any      *band
+	any      band
 	highest  int               // precedence of any route
 	methods  []string          // that routes ask for; their places are the bits of Methods
 	pages    map[string][]page // by function: the routes that show a waiting page
@@ -66,7 +67,8 @@ func buildRouter(cfg *config.Config, functions map[string]*Function) (r router, 
 		r.highest = max(r.highest, to.precedence)
 	}
 	r.exact, r.wildcard = p.newHosts(exact), p.newHosts(wildcard)
-	r.any = p.newBands("", all)
+	r.any = p.newBands(all)
+	r.layout = p.layout()
 	return r, refused
 }
 
@@ -75,18 +77,17 @@ type search struct {
 	request    *message.Request
 	path       []byte // normalized
 	segments   segments
-	seed       maphash.Seed
-	precedence int // of the route that was found
-	methods    []string
+	router     *router
+	precedence int     // of the route that was found
 	method     Methods // the request's own bit, once it was needed
 	known      bool    // it was
 	allowed    Methods // of routes that only the method kept from matching
 }
 
 func (r *router) match(s *search) *Route {
-	s.methods, s.seed = r.methods, r.seed
+	s.router = r
 	host := s.request.Host
-	best := r.exact.find(r.seed, host).match(s, -1)
+	best := s.match(r.exact.find(r, host), -1)
 	if best != nil && s.precedence == r.highest {
 		return best // no less specific host can have one that goes before
 	}
@@ -97,21 +98,21 @@ func (r *router) match(s *search) *Route {
 				break
 			}
 			rest = rest[dot+1:]
-			if best = r.wildcard.find(r.seed, rest).better(s, best); best != nil && s.precedence == r.highest {
+			if best = s.better(r.wildcard.find(r, rest), best); best != nil && s.precedence == r.highest {
 				return best
 			}
 		}
 	}
-	return r.any.better(s, best)
+	return s.better(r.any, best)
 }
 
-// better finds a route that goes before best, or else is best.
-func (b *band) better(s *search, best *Route) *Route {
+// better finds a route of a host that goes before best, or else is best.
+func (s *search) better(b band, best *Route) *Route {
 	above := -1
 	if best != nil {
 		above = s.precedence
 	}
-	if to := b.match(s, above); to != nil {
+	if to := s.match(b, above); to != nil {
 		return to
 	}
 	return best
