@@ -90,9 +90,7 @@ func (f *Files) buildUpon(over []Fragment) *Config {
 	if len(d.mistakes) > 0 || len(d.warnings) > told {
 		return nil
 	}
-	if !regions { // else they are all divided anew
-		cfg.upon = &upon{base, names}
-	}
+	cfg.upon = &upon{base, names, regions}
 	return &cfg
 }
 
@@ -139,21 +137,23 @@ func (r reader) functionAnew(top *node, name string, cfg *Config) {
 }
 
 // ChangedSince names the functions that may not be what they are in another Config,
-// where nothing else of it differs but what is told of its layers; ok is false if it
-// is not known that nothing else does. It costs what has changed.
-func (c *Config) ChangedSince(other *Config) (names []string, ok bool) {
+// where nothing else of it differs but what is told of its layers, and, if regions is
+// true, Regions and what follows from it in any function: Regions and Spread. ok is
+// false if it is not known that nothing else does. It costs what has changed.
+func (c *Config) ChangedSince(other *Config) (names []string, regions, ok bool) {
 	if c.upon == nil || other == nil || other.upon == nil || c.upon.ground != other.upon.ground {
-		return nil, false
+		return nil, false, false
 	}
 	names = slices.Concat(c.upon.anew, other.upon.anew)
 	slices.Sort(names)
-	return slices.Compact(names), true
+	return slices.Compact(names), c.upon.regions || other.upon.regions, true
 }
 
 // upon is what a Config has been built upon.
 type upon struct {
-	ground *based
-	anew   []string // functions that are not as in the ground
+	ground  *based
+	anew    []string // functions that are not as in the ground
+	regions bool     // nor are the regions
 }
 
 // ground returns the Config of the files alone, made if nobody has it any more;

@@ -34,8 +34,11 @@ func (k *Keeper) build(prev *Table, cfg *config.Config) *Table {
 	for _, r := range cfg.Refused {
 		t.Refused = append(t.Refused, Refusal{r.What, r.Reason})
 	}
-	if changed, ok := prev.changed(cfg); ok {
+	if changed, regions, ok := prev.changed(cfg); ok {
 		t.Functions = maps.Clone(prev.Functions)
+		if regions {
+			t.spreadAnew(prev)
+		}
 		for _, name := range changed {
 			delete(t.Functions, name)
 			k.enter(t, prev, name)
@@ -51,11 +54,11 @@ func (k *Keeper) build(prev *Table, cfg *config.Config) *Table {
 	return t
 }
 
-// changed names the functions of a configuration that may differ from the table's;
-// ok is false if that may be all.
-func (t *Table) changed(cfg *config.Config) (names []string, ok bool) {
+// changed names the functions of a configuration that may differ from the table's,
+// and tells whether in all of them the regions may; ok is false if more may.
+func (t *Table) changed(cfg *config.Config) (names []string, regions, ok bool) {
 	if t == nil || len(t.Functions) < len(t.Config.Functions) { // those that were refused may be had now
-		return nil, false
+		return nil, false, false
 	}
 	return cfg.ChangedSince(t.Config)
 }
@@ -63,38 +66,56 @@ func (t *Table) changed(cfg *config.Config) (names []string, ok bool) {
 // enter has a function of the configuration in the table: the one that was, if
 // nothing of it has changed.
 func (k *Keeper) enter(t, prev *Table, name string) {
-	fn := t.Config.Functions[name]
-	state, err := k.stateOf(prev, fn)
+	next := &Function{Function: t.Config.Functions[name]}
+	fn := &next.Function
+	state, err := k.stateOf(prev, *fn)
 	if err != nil {
 		t.Refused = append(t.Refused, Refusal{"function " + name, err.Error()})
 		return
 	}
-	if was := prev.function(name); was != nil && was.State == state && reflect.DeepEqual(was.Function, fn) {
+	if was := prev.function(name); was != nil && was.State == state && reflect.DeepEqual(&was.Function, fn) {
 		t.Functions[name] = was
 		return
 	}
-	header, policy := rateLimit(fn.RateLimit)
-	t.Functions[name] = &Function{
-		RateHeader: header, RatePolicy: policy,
-		hashBy:   hashBy{bytesOf(fn.LoadBalancing.HashHeader()), bytesOf(fn.LoadBalancing.HashCookie())},
-		Function: fn, State: state,
-		OwnDeadline: message.Lookup([]byte(fn.Deadline.Header)) == message.Other,
-		Retry:       shaping.NewRetries(fn.Retries),
-	}
+	t.Functions[name] = next
+	next.State = state
+	next.RateHeader, next.RatePolicy = rateLimit(fn.RateLimit)
+	next.hashBy = hashBy{bytesOf(fn.LoadBalancing.HashHeader()), bytesOf(fn.LoadBalancing.HashCookie())}
+	next.OwnDeadline = message.Lookup([]byte(fn.Deadline.Header)) == message.Other
+	next.Retry = shaping.NewRetries(fn.Retries)
 	if fn.Hedging != nil {
-		t.Functions[name].HedgeAfter, t.Functions[name].HedgeShare = fn.Hedging.When()
+		next.HedgeAfter, next.HedgeShare = fn.Hedging.When()
 	}
 	if adaptive := fn.Concurrency.Adaptive; adaptive != nil {
 		if state.adaptive == nil {
 			state.adaptive = shaping.NewAdaptive(firstLimit, adaptive.MinRequests, greatestLimit(fn.Concurrency))
 		}
-		t.Functions[name].Adaptive = state.adaptive
+		next.Adaptive = state.adaptive
 	}
 	if fn.Concurrency.MaxRequests > 0 || fn.Concurrency.Adaptive != nil {
-		t.Functions[name].Places = &state.places
+		next.Places = &state.places
 	}
 	if sticky := fn.LoadBalancing.Sticky; sticky != nil {
-		t.Functions[name].StickyCookie = []byte(sticky.Cookie)
+		next.StickyCookie = []byte(sticky.Cookie)
+	}
+}
+
+// spreadAnew has functions in the table that differ from the ones before in where
+// their calls go, and in nothing else: one drain changes that of all.
+func (t *Table) spreadAnew(prev *Table) {
+	var a, b *config.Spread // that were compared last: most functions have the same
+	same := true
+	for name, was := range prev.Functions {
+		fn := t.Config.Functions[name]
+		if was.Spread != a || fn.Spread != b {
+			a, b = was.Spread, fn.Spread
+			same = reflect.DeepEqual(a, b)
+		}
+		if !same {
+			next := *was
+			next.Function, next.spreadOnly = fn, true
+			t.Functions[name] = &next
+		}
 	}
 }
 

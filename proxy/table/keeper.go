@@ -222,6 +222,11 @@ func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 		if prev != nil && prev.Functions[name] == fn && prev.Config.Region == next.Config.Region {
 			continue // it does not notice that the configuration was read
 		}
+		if prev != nil && fn.spreadOnly && prev.Config.Region == next.Config.Region {
+			k.settleStart(prev, fn)
+			k.spreadAnew(ctx, fn)
+			continue
+		}
 		fn.limit()
 		if r := fn.Retries; r != nil {
 			fn.Budget.SetLimits(r.Budget.Percent, r.Budget.MinPerSecond)

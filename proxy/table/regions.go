@@ -118,6 +118,9 @@ func (s *Set) Callable() []*Endpoint {
 	return s.Endpoints
 }
 
+// unconfigured is a region of which only endpoints say that there is one.
+var unconfigured = config.Region{Weight: 1}
+
 // regionsOf are the regions of a function with these endpoints, those with their
 // own part of them; nil if there is one, of which nothing is configured.
 func (w *watch) regionsOf(set *Set) []Region {
@@ -141,7 +144,7 @@ func (w *watch) regionsOf(set *Set) []Region {
 	for name, part := range parts {
 		region, known := configured[name]
 		if !known {
-			region = config.Region{Weight: 1}
+			region = unconfigured
 		}
 		if part == nil {
 			part = &Set{Version: set.Version}

@@ -2,6 +2,10 @@ package table
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -217,6 +221,78 @@ func TestDrain(t *testing.T) {
 		k.source.say("f", in("a", 4)...)
 		if k.function("f").Set().Split != nil || len(k.due) > 0 {
 			t.Error("endpoints in one region, of which nothing is said, are divided")
+		}
+	})
+}
+
+// A change of regions over the files leaves the endpoints of functions as they are,
+// and what follows is what would if they were all told anew.
+func TestSteeredByLayers(t *testing.T) {
+	doc := "geography: { header: x-place }\nregions: { a: { weight: 80, location: [50, 8] }, b: { weight: 20, location: [40, -74] } }\nfailover: { failback_delay: 2s, slow_start: { window: 5s } }\nfunctions:\n" +
+		"  f: {}\n  own: { regions: { a: { weight: 1 }, b: { weight: 3 } } }\n  elsewhere: {}\n  nowhere: {}\n  near: { load_balancing: { regions: nearest } }\n"
+	path := filepath.Join(t.TempDir(), "weir.yaml")
+	if err := os.WriteFile(path, []byte("listeners: [{ address: '127.0.0.1:1' }]\n"+doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := config.ReadFiles(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoints := map[string][]discovery.Endpoint{
+		"f": slices.Concat(in("a", 4), in("b", 2), in("c", 1)), "own": slices.Concat(in("a", 2), in("b", 2)),
+		"elsewhere": in("c", 2), "nowhere": nil, "near": slices.Concat(in("a", 1), in("b", 1)),
+	}
+	keep(t, doc, func(t *testing.T, k *keeping) {
+		look := func() (seen string) {
+			for _, name := range slices.Sorted(maps.Keys(endpoints)) {
+				split := k.function(name).Set().Split
+				seen += fmt.Sprintf("%s: %s void %d", name, k.shares(name), split.Void)
+				for _, r := range split.Regions {
+					seen += fmt.Sprintf(" %s %v %d", r.State, r.Ramp, r.carry)
+				}
+				seen += "\n"
+			}
+			return seen
+		}
+		tell := func() {
+			for name, all := range endpoints {
+				k.source.say(name, all...)
+			}
+			synctest.Wait()
+		}
+		propose := func(over ...config.Fragment) {
+			cfg, err := files.With(over)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k.Propose(cfg)
+			synctest.Wait()
+		}
+		tell()
+		propose()
+		values := map[string][]string{"drain": {"true", "false"}, "weight": {"0", "5", "80"}, "priority": {"0", "1"}}
+		r := rand.New(rand.NewPCG(1, 2))
+		for range 200 {
+			var over []config.Fragment
+			for key, of := range values {
+				if region := []string{"a", "b", ""}[r.IntN(3)]; region != "" {
+					over = append(over, config.Fragment{Layer: config.OverrideLayer, Name: key,
+						Path: []string{"regions", region, key}, Text: of[r.IntN(len(of))]})
+				}
+			}
+			endpoints["f"] = slices.Concat(in("c", 1), in("a", r.IntN(5)), in("b", r.IntN(3)))
+			tell() // and ramps are those of now
+			was := k.function("f").Set().Endpoints[0]
+			propose(over...)
+			if k.function("f").Set().Endpoints[0] != was {
+				t.Fatalf("%v: the endpoints are told anew", over)
+			}
+			got := look()
+			tell()
+			if want := look(); got != want {
+				t.Fatalf("%v: got\n%swant\n%s", over, got, want)
+			}
+			time.Sleep(time.Duration(r.IntN(4_000)) * time.Millisecond)
 		}
 	})
 }

@@ -63,6 +63,8 @@ type Function struct {
 
 	hashBy hashBy
 
+	spreadOnly bool // it differs from what it was before in where its calls go, and in nothing else
+
 	*State // life: carried from table to table
 }
 
