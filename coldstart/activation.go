@@ -110,7 +110,7 @@ type Activation struct {
 	sought   time.Time // since this moment: when that was last wished for
 	unused   string    // the trigger of a start ahead of a call that has not come
 	stopping int       // requests to stop under way
-	reserve  bool      // instances may be paused
+	reserve  bool      // instances may be in reserve
 	stale    bool      // the instances run an older configuration
 	left     bool
 	before   []Subject // those who had the name, while calls may be on the instances
@@ -190,12 +190,13 @@ func (c *Activation) Answered(took time.Duration) {
 // otherwise now (restart).
 func (c *Activation) Change(fn config.Function, restart bool) {
 	c.activator.post(func() {
+		mode := c.fn.ColdStart.IdleMode
 		c.fn = fn
 		c.reset()
 		c.stale = c.stale || restart && c.state != cold
 		switch c.state {
 		case cold:
-			if c.reserve && (restart || fn.ColdStart.IdleMode != "pause") {
+			if c.reserve && (restart || fn.ColdStart.IdleMode != mode) {
 				c.stop(0, "changed")
 			}
 			c.begin()

@@ -65,3 +65,22 @@ func TestPausedInstancesGoWithTheirConfiguration(t *testing.T) {
 		s.wantModes(t, "pause", "stop")
 	})
 }
+
+// What is throttled is kept as what is paused is, and goes when it is to be kept in
+// another way.
+func TestThrottledInstancesGoWithTheirMode(t *testing.T) {
+	stages(t, func(cs *config.ColdStart) { cs.IdleMode = "throttle" }, func(t *testing.T, s *stage) {
+		s.warm(t)
+		time.Sleep(time.Minute + 200*time.Millisecond)
+		s.act.Serving(0, 0, time.Now())
+		s.want(t, "cold", 1, 1)
+		s.wantModes(t, "throttle")
+		fn := s.act.fn
+		s.act.Change(fn, false)
+		s.want(t, "cold", 1, 1)
+		fn.ColdStart.IdleMode = "pause"
+		s.act.Change(fn, false)
+		s.want(t, "cold", 1, 2)
+		s.wantModes(t, "throttle", "stop")
+	})
+}

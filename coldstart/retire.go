@@ -147,8 +147,8 @@ func (c *Activation) drain(n int, reason string) {
 
 func (c *Activation) stop(n int, reason string) {
 	fn, round := c.fn, c.round
-	c.reserve = reason == "idle" && fn.ColdStart.IdleMode == "pause"
-	if !c.reserve { // what is paused must go too
+	c.reserve = reason == "idle" && fn.ColdStart.KeepsIdle()
+	if !c.reserve { // what is in reserve must go too
 		fn.ColdStart.IdleMode = "stop"
 	}
 	c.stopping++

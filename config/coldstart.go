@@ -57,9 +57,11 @@ type ColdStart struct {
 	// stopped.
 	PreStopCheck *PreStopCheck `yaml:"pre_stop_check"`
 	// IdleMode says what becomes of an instance that nobody needs: stop ends it,
-	// pause keeps it in memory without running, and the next start is over in
-	// milliseconds. A scaler that cannot pause is not accepted with it.
-	IdleMode string `yaml:"idle_mode" default:"stop" enum:"stop,pause"`
+	// pause keeps it in memory without running, and throttle keeps it running with a
+	// hundredth of a processor, so that its connections and timers live on. From
+	// both, the next start is over in milliseconds. Processes are throttled by cgroup
+	// v2; where there is none the log says so, and they are stopped instead.
+	IdleMode string `yaml:"idle_mode" default:"stop" enum:"stop,pause,throttle"`
 	// ColdHeader tells clients in X-Weir-Cold whether the call was held or an
 	// instance was there: held, hit.
 	ColdHeader bool `yaml:"cold_header" default:"true"`
@@ -84,6 +86,9 @@ type ColdStart struct {
 	// function up for.
 	PredictRange time.Duration `yaml:"predict_range" default:"4h"`
 }
+
+// KeepsIdle tells whether instances that nobody needs are kept in reserve.
+func (c *ColdStart) KeepsIdle() bool { return c.IdleMode == "pause" || c.IdleMode == "throttle" }
 
 // VisitGap is how long nobody has been inside the function when a call begins
 // another visit of it: 5 s at the default range, a twelfth of a bucket.

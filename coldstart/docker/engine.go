@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -166,56 +165,18 @@ func ownAddressOf(d *config.Docker, s *container.NetworkSettings) string {
 	return ""
 }
 
-// resume has a paused container run again. It is where it was.
-func (p *Platform) resume(in *instance) error {
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	_, err := p.engine.ContainerUnpause(ctx, in.id, client.ContainerUnpauseOptions{})
-	if err != nil {
-		p.mu.Lock()
-		p.removeLocked(in) // whatever it is now, it is not what we believed
-		p.mu.Unlock()
-		return classed("resume", err)
-	}
-	p.mu.Lock()
-	addr := in.addr
-	in.acted = time.Now()
-	p.mu.Unlock()
-	p.serve(in, addr)
-	p.log.Info("instance resumed", "function", in.f.name, "instance", in.name)
-	return nil
-}
-
-// pause freezes a container that is out of the set.
-func (p *Platform) pause(in *instance) {
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	_, err := p.engine.ContainerPause(ctx, in.id, client.ContainerPauseOptions{})
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case in.state != pausing:
-	case err != nil: // then it goes the other way
-		p.log.Warn("cannot pause", "function", in.f.name, "instance", in.name, "error", err.Error())
-		p.removeLocked(in)
-	default:
-		in.state, in.acted = paused, time.Now()
-		p.log.Info("instance paused", "function", in.f.name, "instance", in.name)
-	}
-}
-
 // remove stops a container, which is out of the set, and removes it.
 func (p *Platform) remove(in *instance, frozen bool) {
 	p.mu.Lock()
-	id, timeout, logs := in.id, in.stopTimeout(), in.logs
+	id, timeout, logs, throttled := in.id, in.stopTimeout(), in.logs, in.throttled
 	p.mu.Unlock()
 	if id == "" {
 		id = in.name // created or not: nobody knows
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, patience+in.patience())
 	defer cancel()
-	if frozen { // a signal would wait
-		_, _ = p.engine.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
+	if frozen || throttled { // a signal would wait
+		_ = p.wake(ctx, in, id, throttled)
 	}
 	_, err := p.engine.ContainerStop(ctx, id, client.ContainerStopOptions{Timeout: &timeout})
 	if err != nil && !errdefs.IsNotFound(err) && p.ctx.Err() == nil {

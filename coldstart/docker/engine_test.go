@@ -29,6 +29,7 @@ func TestEngine(t *testing.T) {
 		{"out of memory", outOfMemory},
 		{"published", published},
 		{"a network of its own", ownNetwork},
+		{"throttled", throttled},
 		{"orphans", orphans},
 		{"two gateways", twoGateways},
 		{"somebody else", somebodyElse},
@@ -316,5 +317,58 @@ func TestLines(t *testing.T) {
 		if n := strings.Count(j.String(), "x"); n != lineBytes {
 			t.Errorf("in steps of %d: %d of the long line", step, n)
 		}
+	}
+}
+
+// What the engine is told when an instance is throttled and woken, with a limit and
+// without; and a weir that comes back knows a throttled one from one that serves.
+func throttled(t *testing.T, e *engine) {
+	for _, c := range []struct {
+		name            string
+		cpus            float64
+		throttled, back string
+	}{
+		{"free", 0, "1000 0", "-1 0"},
+		{"limited", 0.5, "0 10000000", "0 500000000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fn := e.function("slow-"+c.name, nil)
+			fn.ColdStart.IdleMode, fn.Docker.Limits.CPUs = "throttle", c.cpus
+			s := e.stage(t)
+			v, stop := s.See(fn)
+			s.Up(fn, 1)
+			ep := v.Until(1)[0]
+			id := scalertest.Get(t, ep.Addr, "/id")
+			has := func(want string) {
+				t.Helper()
+				if got := e.docker(t, "inspect", "--format", "{{.HostConfig.CpuQuota}} {{.HostConfig.NanoCpus}}", ep.ID); got != want {
+					t.Errorf("quota and CPUs are %s, want %s", got, want)
+				}
+			}
+			s.Down(fn, 0)
+			v.Until(0)
+			has(c.throttled)
+			s.Up(fn, 1)
+			v.Until(1)
+			has(c.back)
+			s.Down(fn, 0)
+			v.Until(0)
+			stop()
+			s.End()
+
+			next := e.stage(t, fn)
+			w, _ := next.See(fn)
+			w.Until(0)
+			if n, err := next.Replicas(t.Context(), fn); n != 0 || err != nil {
+				t.Errorf("%d replicas, %v", n, err)
+			}
+			next.Up(fn, 1)
+			if again := w.Until(1)[0]; again.ID != ep.ID || scalertest.Get(t, again.Addr, "/id") != id {
+				t.Errorf("%s serves, %s was throttled", again.ID, ep.ID)
+			}
+			has(c.back)
+			fn.ColdStart.IdleMode = "stop"
+			next.Down(fn, 0)
+		})
 	}
 }

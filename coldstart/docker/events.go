@@ -169,7 +169,7 @@ func (p *Platform) adopt(ctx context.Context, c container.Summary) {
 	case in.spec != specOf(*f.fn):
 		why = "its function is configured otherwise now"
 	case c.State == container.StateRunning:
-	case c.State == container.StatePaused && f.fn.ColdStart.IdleMode == "pause":
+	case c.State == container.StatePaused && f.fn.ColdStart.KeepsIdle():
 		in.state = paused
 	default:
 		why = "it is " + string(c.State)
@@ -189,13 +189,18 @@ func (p *Platform) adopt(ctx context.Context, c container.Summary) {
 	p.mu.Unlock()
 	p.log.Info("instance adopted", "function", f.name, "instance", in.name)
 	p.follow(in)
-	if in.state == paused {
-		if seen, err := p.engine.ContainerInspect(ctx, in.id, client.ContainerInspectOptions{}); err == nil {
-			p.mu.Lock()
+	if seen, err := p.engine.ContainerInspect(ctx, in.id, client.ContainerInspectOptions{}); err == nil {
+		p.mu.Lock()
+		in.throttled = in.isThrottled(seen.Container.HostConfig)
+		reserve := in.state == paused || in.throttled
+		if reserve {
 			in.addr = addressOf(in.docker, seen.Container.NetworkSettings)
-			p.mu.Unlock()
+			in.state = paused
 		}
-		return
+		p.mu.Unlock()
+		if reserve {
+			return
+		}
 	}
 	if err := p.locate(ctx, in); err != nil {
 		p.log.Warn("cannot adopt", "function", f.name, "instance", in.name, "error", err.Error())
@@ -283,6 +288,9 @@ func (p *Platform) recheck(ctx context.Context, in *instance) {
 	p.mu.Lock()
 	addr := in.addr
 	switch {
+	case in.throttled: // not by freezing
+		p.mu.Unlock()
+		return
 	case frozen && in.state == running:
 		in.state = paused
 	case !frozen && in.state == paused:

@@ -23,8 +23,8 @@ type state uint8
 const (
 	starting state = iota // being created, started or resumed
 	running
-	pausing // out of the set, about to be paused
-	paused
+	pausing // out of the set, about to be put in reserve
+	paused  // in reserve: frozen, or throttled
 	leaving // out of the set, being stopped and removed
 )
 
@@ -49,15 +49,16 @@ type instance struct {
 	gone      chan struct{} // closed when it is removed
 
 	// Guarded by Platform.mu.
-	state  state
-	id     string // the container's; empty before it is created
-	addr   string // empty before it is known
-	own    string // where it listens in its own network; empty if it has none
-	since  time.Time
-	acted  time.Time // when weir last paused or resumed it
-	proven bool      // published only: a connection has stayed open
-	oom    bool      // it has run out of its memory
-	logs   *logs
+	state     state
+	id        string // the container's; empty before it is created
+	addr      string // empty before it is known
+	own       string // where it listens in its own network; empty if it has none
+	since     time.Time
+	acted     time.Time // when weir last paused or resumed it
+	proven    bool      // published only: a connection has stayed open
+	oom       bool      // it has run out of its memory
+	throttled bool      // it is in reserve, and not frozen
+	logs      *logs
 }
 
 func newInstance(f *function, fn config.Function, spec string, now time.Time) *instance {

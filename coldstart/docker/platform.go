@@ -167,7 +167,7 @@ func (p *Platform) choose(f *function, fn config.Function, n int, now time.Time)
 }
 
 // ScaleDown stops the newest containers beyond n and returns when all that are
-// to go are gone. With idle_mode pause it pauses those that run.
+// to go are gone. With idle_mode pause or throttle those that run are put in reserve.
 func (p *Platform) ScaleDown(ctx context.Context, fn config.Function, n int) error {
 	f, err := p.begin(ctx, fn.Name)
 	if err != nil {
@@ -175,7 +175,7 @@ func (p *Platform) ScaleDown(ctx context.Context, fn config.Function, n int) err
 	}
 	going := p.surplus(f, fn, max(n, 0))
 	p.show(f)
-	p.pauseAll(f)
+	p.pauseAll(f, fn.ColdStart.IdleMode == "throttle")
 	f.end()
 	for _, in := range going {
 		select {
@@ -195,9 +195,9 @@ func (p *Platform) surplus(f *function, fn config.Function, n int) (going []*ins
 		switch {
 		case in.state.live() && n > 0:
 			n--
-		case in.state == running && fn.ColdStart.IdleMode == "pause":
+		case in.state == running && fn.ColdStart.KeepsIdle():
 			in.state = pausing
-		case in.state.live(), in.state == paused && fn.ColdStart.IdleMode != "pause":
+		case in.state.live(), in.state == paused && !fn.ColdStart.KeepsIdle():
 			p.removeLocked(in)
 		}
 		if in.state == leaving {
@@ -207,8 +207,8 @@ func (p *Platform) surplus(f *function, fn config.Function, n int) (going []*ins
 	return going
 }
 
-// pauseAll pauses what is out of the set for it.
-func (p *Platform) pauseAll(f *function) {
+// pauseAll puts in reserve what is out of the set for it.
+func (p *Platform) pauseAll(f *function, throttle bool) {
 	p.mu.Lock()
 	var going []*instance
 	for _, in := range f.instances {
@@ -219,7 +219,7 @@ func (p *Platform) pauseAll(f *function) {
 	p.mu.Unlock()
 	var work sync.WaitGroup
 	for _, in := range going {
-		work.Go(func() { p.pause(in) })
+		work.Go(func() { p.pause(in, throttle) })
 	}
 	work.Wait()
 }

@@ -107,7 +107,7 @@ func TestScaler(t *testing.T) {
 		},
 		Left:     e.left,
 		Outlives: true,
-		Pauses:   true,
+		Reserves: []string{"pause", "throttle"},
 		Away: func(testing.TB) func() {
 			e.front.take(true)
 			return func() { e.front.take(false) }

@@ -36,6 +36,9 @@
 //     log says so before anybody calls. Who wrote memory: 256MiB relies on it.
 //   - Paused by SIGSTOP, not by the freezer: it needs no cgroup. 0.7 ms from
 //     ScaleUp to an answer, a request included (2 vCPU VM; BenchmarkResume).
+//   - 2026-11-26: throttled by cpu.max, in a cgroup that the instance is born into.
+//     Without cgroup v2 it is stopped, and not paused instead: whoever wants timers
+//     and connections to live on would have both die late and one by one.
 //   - The rest of the group is killed as soon as its first process has ended,
 //     without grace: no call is on it, and the pid is safe only until reaped.
 package process

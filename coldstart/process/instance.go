@@ -49,7 +49,7 @@ const (
 	Starting  State = iota // on the way; listen: fd stays here until it accepts
 	Running                // listen: port only: whether it listens is for others to find out
 	Listening              // listen: fd only: it has accepted
-	Paused                 // kept in memory, stopped by SIGSTOP, or about to be
+	Paused                 // in reserve: stopped by SIGSTOP, or throttled, or about to be
 	Stopping               // asked to end
 	gone                   // ended; given back piece by piece
 )
@@ -91,6 +91,7 @@ type instance struct {
 	raised                  time.Time // when it was started or last resumed
 	awake                   State     // while Paused: what it was before
 	limits                  *cgroup   // nil is none
+	throttled               bool      // while Paused: it runs, and hardly gets to
 }
 
 func newInstance(f *function, fn config.Function, log *slog.Logger) *instance {

@@ -28,8 +28,8 @@ const (
 	cpuPeriod = 100000 // µs; the kernel's default
 )
 
-// A limiter makes a cgroup for each instance that has limits, below weir's
-// own, and nothing if none has.
+// A limiter makes a cgroup for each instance that has limits, or will be throttled,
+// below weir's own, and nothing if none has.
 type limiter struct {
 	once sync.Once
 	base string // where those of instances go
@@ -39,7 +39,7 @@ type limiter struct {
 // A cgroup holds one instance, and all that it begets.
 type cgroup struct {
 	dir    *os.File
-	memory config.Size
+	limits config.InstanceLimits
 }
 
 // ready prepares to set limits, at the first call, or says why that is
@@ -125,11 +125,21 @@ func delegate(own string) (string, error) {
 	return base, err
 }
 
-// open makes the cgroup of an instance; nil if it has no limits.
-func (l *limiter) open(id string, limits config.InstanceLimits) (*cgroup, error) {
-	if limits == (config.InstanceLimits{}) {
+// open makes the cgroup of an instance; nil if it has no limits, and is not to be
+// throttled or cannot be: that was said when it was configured.
+func (l *limiter) open(id string, limits config.InstanceLimits, throttle bool) (*cgroup, error) {
+	limited := limits != (config.InstanceLimits{})
+	if !limited && !throttle {
 		return nil, nil
 	}
+	c, err := l.make(id, limits)
+	if !limited {
+		err = nil
+	}
+	return c, err
+}
+
+func (l *limiter) make(id string, limits config.InstanceLimits) (*cgroup, error) {
 	if err := l.ready(); err != nil {
 		return nil, err
 	}
@@ -141,7 +151,7 @@ func (l *limiter) open(id string, limits config.InstanceLimits) (*cgroup, error)
 	if err == nil {
 		var dir *os.File
 		if dir, err = os.Open(path); err == nil {
-			return &cgroup{dir: dir, memory: limits.Memory}, nil
+			return &cgroup{dir: dir, limits: limits}, nil
 		}
 	}
 	_ = unix.Rmdir(path)
@@ -159,9 +169,31 @@ func limit(path string, limits config.InstanceLimits) error {
 		_ = put(path, "memory.oom.group", "1")
 	}
 	if limits.CPUs > 0 {
-		return put(path, "cpu.max", fmt.Sprintf("%d %d", max(int(limits.CPUs*cpuPeriod), 1000), cpuPeriod))
+		return put(path, "cpu.max", processor(limits))
 	}
 	return nil
+}
+
+// leastQuota of a period is the least that the kernel takes, 1 %: enough for what
+// beats once a second, not for work.
+const leastQuota = cpuPeriod / 100
+
+// processor is cpu.max under limits.
+func processor(limits config.InstanceLimits) string {
+	if limits.CPUs == 0 {
+		return fmt.Sprintf("max %d", cpuPeriod)
+	}
+	return fmt.Sprintf("%d %d", max(int(limits.CPUs*cpuPeriod), leastQuota), cpuPeriod)
+}
+
+// throttle leaves an instance next to nothing of the processor, or gives it back
+// what it had.
+func (c *cgroup) throttle(on bool) error {
+	quota := processor(c.limits)
+	if on {
+		quota = fmt.Sprintf("%d %d", leastQuota, cpuPeriod)
+	}
+	return put(c.dir.Name(), "cpu.max", quota)
 }
 
 // fd is for the clone into the cgroup; -1 is none.
@@ -183,7 +215,7 @@ func (c *cgroup) close() (reason string) {
 	events, _ := os.ReadFile(filepath.Join(path, "memory.events"))
 	for line := range strings.Lines(string(events)) {
 		if n, ok := strings.CutPrefix(line, "oom_kill "); ok && strings.TrimSpace(n) != "0" {
-			reason = fmt.Sprintf("used more than its %v of memory", c.memory)
+			reason = fmt.Sprintf("used more than its %v of memory", c.limits.Memory)
 		}
 	}
 	_ = put(path, "cgroup.kill", "1")

@@ -138,3 +138,107 @@ func TestLimitsHold(t *testing.T) {
 		eventually(t, "no folder", func() bool { _, err := os.Stat(dir); return os.IsNotExist(err) })
 	}
 }
+
+func TestThrottling(t *testing.T) {
+	for _, c := range []struct {
+		limits config.InstanceLimits
+		back   string
+	}{
+		{config.InstanceLimits{}, "max 100000"},
+		{config.InstanceLimits{CPUs: 1.5}, "150000 100000"},
+		{config.InstanceLimits{CPUs: 0.001, Memory: 1 << 20}, "1000 100000"},
+	} {
+		path := folder(t, "cpu.max")
+		dir, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dir.Close()
+		g := &cgroup{dir: dir, limits: c.limits}
+		for _, step := range []struct {
+			on   bool
+			want string
+		}{{true, "1000 100000"}, {false, c.back}} {
+			os.WriteFile(filepath.Join(path, "cpu.max"), nil, 0o600) // the kernel takes each as a whole
+			if err := g.throttle(step.on); err != nil || said(path, "cpu.max") != step.want {
+				t.Errorf("%+v: throttled %v is %q, %v; want %q", c.limits, step.on, said(path, "cpu.max"), err, step.want)
+			}
+		}
+	}
+}
+
+// Where there is no cgroup v2 the operator hears of it at once; the function starts,
+// and what is idle is stopped.
+func TestNothingToThrottleWith(t *testing.T) {
+	s := open(t)
+	s.limiter.once.Do(func() { s.limiter.err = errors.New("no cgroups here") })
+	fn := plain("slowed", "fd", nil)
+	fn.ColdStart.IdleMode = "throttle"
+	v, _ := s.watch(fn)
+	v.until(0)
+	if e := s.journal.find("idle instances will be stopped, not throttled"); e["error"] != "no cgroups here" || e["function"] != "slowed" {
+		t.Errorf("entry %v", e)
+	}
+	s.up(fn, 1)
+	first := v.until(1).set[0].ID
+	s.down(fn, 0)
+	v.until(0)
+	if left := s.Instances("slowed"); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+	s.up(fn, 1)
+	if v.until(1).set[0].ID == first {
+		t.Errorf("%s is back", first)
+	}
+}
+
+// A cgroup that is only a folder, so that what is written can be seen without the
+// kernel: an instance is throttled when it is out of the set, has its processor back
+// before it is in it again, and when it is to end.
+func TestThrottledAndBack(t *testing.T) {
+	s := open(t)
+	fn := plain("slowed", "fd", nil)
+	fn.ColdStart.IdleMode = "throttle"
+	v, _ := s.watch(fn)
+	path := folder(t, "cpu.max")
+	dir, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.up(fn, 1)
+	ep := v.until(1).set[0]
+	s.mu.Lock()
+	in := s.functions["slowed"].instances[0]
+	if in.limits == nil { // as on a machine without cgroup v2
+		in.limits = &cgroup{dir: dir}
+	}
+	path = in.limits.dir.Name()
+	s.mu.Unlock()
+	cpu := func(want string) {
+		t.Helper()
+		if got := strings.TrimSpace(said(path, "cpu.max")); got != want {
+			t.Errorf("cpu.max is %q, want %q", got, want)
+		}
+		os.WriteFile(filepath.Join(path, "cpu.max"), nil, 0o600)
+	}
+	s.down(fn, 0)
+	v.until(0)
+	cpu("1000 100000")
+	if s.journal.find("instance throttled") == nil {
+		t.Error("nobody is told")
+	}
+	s.up(fn, 1)
+	if again := v.until(1).set[0].ID; again != ep.ID {
+		t.Errorf("%s serves, %s was throttled", again, ep.ID)
+	}
+	cpu("max 100000")
+	s.down(fn, 0)
+	v.until(0)
+	cpu("1000 100000")
+	fn.ColdStart.IdleMode = "stop"
+	s.down(fn, 0)
+	cpu("max 100000")
+	if left := s.Instances("slowed"); len(left) > 0 {
+		t.Errorf("left are %v", left)
+	}
+}

@@ -138,7 +138,7 @@ func (p *Platform) onForker(f func()) {
 
 // ScaleUp sees to it that at least n instances are on the way or running, but
 // no more than max_scale, and returns when their programs run. Before Run it
-// waits. Paused ones come first.
+// waits. Those in reserve come first.
 func (p *Platform) ScaleUp(ctx context.Context, fn config.Function, n int) error {
 	switch {
 	case fn.Process == nil:
@@ -186,10 +186,11 @@ func (p *Platform) raise(fn config.Function, n int) ([]*instance, error) {
 }
 
 // ScaleDown stops the newest instances beyond n and returns when no instance is
-// stopping any more. With idle_mode pause it pauses those that serve.
+// stopping any more. With idle_mode pause or throttle those that serve are put in
+// reserve.
 func (p *Platform) ScaleDown(ctx context.Context, fn config.Function, n int) error {
-	if fn.ColdStart.IdleMode == "pause" {
-		p.pause(fn.Name, n)
+	if fn.ColdStart.KeepsIdle() {
+		p.pause(fn.Name, n, fn.ColdStart.IdleMode == "throttle")
 	} else {
 		p.stopPaused(fn.Name)
 	}

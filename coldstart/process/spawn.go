@@ -74,7 +74,7 @@ func (p *Platform) spawn(in *instance) (_ *child, err error) {
 		return nil, err
 	}
 	c.path = b.path
-	if in.limits, err = p.limiter.open(in.id, in.fn.Process.Limits); err != nil {
+	if in.limits, err = p.limiter.open(in.id, in.fn.Process.Limits, in.fn.ColdStart.IdleMode == "throttle"); err != nil {
 		return nil, err
 	}
 	b.cgroup = in.limits.fd()

@@ -35,7 +35,8 @@ type (
 	cgroup  struct{}
 )
 
-func (*limiter) ready() error                                        { return errLinux }
-func (*limiter) open(string, config.InstanceLimits) (*cgroup, error) { return nil, nil }
-func (*cgroup) fd() int                                              { return -1 }
-func (*cgroup) close() string                                        { return "" }
+func (*limiter) ready() error                                              { return errLinux }
+func (*limiter) open(string, config.InstanceLimits, bool) (*cgroup, error) { return nil, nil }
+func (*cgroup) throttle(bool) error                                        { return errLinux }
+func (*cgroup) fd() int                                                    { return -1 }
+func (*cgroup) close() string                                              { return "" }

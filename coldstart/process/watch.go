@@ -24,6 +24,10 @@ func (p *Platform) Watch(ctx context.Context, fn config.Function, report func([]
 		if err := p.limiter.ready(); err != nil { // said now, and not to the first caller
 			p.log.Warn("the function will not start", "function", fn.Name, "error", err.Error())
 		}
+	} else if fn.ColdStart.IdleMode == "throttle" {
+		if err := p.limiter.ready(); err != nil {
+			p.log.Warn("idle instances will be stopped, not throttled", "function", fn.Name, "error", err.Error())
+		}
 	}
 	w := &watch{wake: make(chan struct{}, 1)}
 	f := p.join(fn.Name, w)

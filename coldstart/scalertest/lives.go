@@ -70,11 +70,11 @@ func away(t *testing.T, s Subject) {
 	v.Until(1)
 }
 
-// pause: an instance that is kept in reserve is not served, does not count, and
+// reserve: an instance that is kept in reserve is not served, does not count, and
 // is the one that comes back.
-func pause(t *testing.T, s Subject) {
-	fn := s.Function("paused", nil)
-	fn.ColdStart.IdleMode = "pause"
+func reserve(t *testing.T, s Subject, mode string) {
+	fn := s.Function("reserved", nil)
+	fn.ColdStart.IdleMode = mode
 	st := s.stage(t, fn)
 	v, _ := st.See(fn)
 	st.Up(fn, 2)
@@ -85,12 +85,12 @@ func pause(t *testing.T, s Subject) {
 		v.Until(0)
 		st.replicas(fn, 0)
 		if n := len(s.Left(t)); n != 2 {
-			t.Fatalf("%d are left, paused were 2", n)
+			t.Fatalf("%d are left, in reserve were 2", n)
 		}
 		st.Up(fn, 2)
 		again := v.Until(2)
 		if !slices.Equal(ids(again), ids(two)) {
-			t.Errorf("paused %v, got %v", ids(two), ids(again))
+			t.Errorf("in reserve were %v, got %v", ids(two), ids(again))
 		}
 		for _, ep := range again {
 			if got := Get(t, ep.Addr, "/id"); got != id[ep.Addr] {
@@ -107,11 +107,11 @@ func pause(t *testing.T, s Subject) {
 	Eventually(t, "nothing left", func() bool { return len(s.Left(t)) == 0 })
 }
 
-// pausedThenChanged: what is paused of an older configuration is not woken for
-// the newer one.
-func pausedThenChanged(t *testing.T, s Subject) {
+// reservedThenChanged: what is in reserve of an older configuration is not woken
+// for the newer one.
+func reservedThenChanged(t *testing.T, s Subject, mode string) {
 	fn := s.Function("stale", map[string]string{"VERSION": "1"})
-	fn.ColdStart.IdleMode = "pause"
+	fn.ColdStart.IdleMode = mode
 	st := s.stage(t, fn)
 	v, _ := st.See(fn)
 	st.Up(fn, 1)
@@ -120,7 +120,7 @@ func pausedThenChanged(t *testing.T, s Subject) {
 	st.Down(fn, 0)
 	v.Until(0)
 	next := s.Function("stale", map[string]string{"VERSION": "2"})
-	next.ColdStart.IdleMode = "pause"
+	next.ColdStart.IdleMode = mode
 	st.Up(next, 1)
 	if ep := v.Until(1)[0]; ep.ID == old.ID {
 		t.Errorf("the old one serves")
@@ -128,11 +128,11 @@ func pausedThenChanged(t *testing.T, s Subject) {
 	Eventually(t, "one left", func() bool { return len(s.Left(t)) == 1 })
 }
 
-// pausedThenGone: what is paused and crashes when it is woken is told like any
-// other.
-func pausedThenGone(t *testing.T, s Subject) {
+// reservedThenGone: what is in reserve and crashes when it is woken is told like
+// any other.
+func reservedThenGone(t *testing.T, s Subject, mode string) {
 	fn := s.Function("woken", nil)
-	fn.ColdStart.IdleMode = "pause"
+	fn.ColdStart.IdleMode = mode
 	st := s.stage(t, fn)
 	v, _ := st.See(fn)
 	st.Up(fn, 1)
@@ -143,4 +143,25 @@ func pausedThenGone(t *testing.T, s Subject) {
 	Crash(t, v.Until(1)[0].Addr)
 	Eventually(t, "told", func() bool { return len(st.Failures(fn.Name)) > 0 })
 	v.Until(0)
+}
+
+// throttledLives: what is throttled is out of the set and answers all the same,
+// though slowly; a paused one would not.
+func throttledLives(t *testing.T, s Subject) {
+	fn := s.Function("alive", nil)
+	fn.ColdStart.IdleMode = "throttle"
+	st := s.stage(t, fn)
+	v, _ := st.See(fn)
+	st.Up(fn, 1)
+	ep := v.Until(1)[0]
+	id := Get(t, ep.Addr, "/id")
+	st.Down(fn, 0)
+	v.Until(0)
+	st.replicas(fn, 0)
+	if got := Get(t, ep.Addr, "/id"); got != id {
+		t.Errorf("another instance answers: %s, was %s", got, id)
+	}
+	if failed := st.Failures(fn.Name); len(failed) > 0 {
+		t.Errorf("told:\n%s", describe(failed))
+	}
 }

@@ -29,8 +29,9 @@ type Subject struct {
 	Left func(t testing.TB) []string
 	// Outlives says that instances outlive their scaler.
 	Outlives bool
-	// Pauses says that instances are paused with idle_mode pause.
-	Pauses bool
+	// Reserves are the idle modes with which instances are kept in reserve: pause,
+	// throttle.
+	Reserves []string
 	// Away makes the platform unreachable until back is called; nil if nothing
 	// can be between it and weir.
 	Away func(t testing.TB) (back func())
@@ -59,9 +60,15 @@ func Run(t *testing.T, s Subject) {
 	if s.Away != nil {
 		stories = append(stories, story{"away", away})
 	}
-	if s.Pauses {
-		stories = append(stories, story{"pause", pause}, story{"paused then changed", pausedThenChanged},
-			story{"paused then crashed", pausedThenGone})
+	for _, mode := range s.Reserves {
+		in := func(tell func(*testing.T, Subject, string)) func(*testing.T, Subject) {
+			return func(t *testing.T, s Subject) { tell(t, s, mode) }
+		}
+		stories = append(stories, story{mode, in(reserve)}, story{mode + " then changed", in(reservedThenChanged)},
+			story{mode + " then crashed", in(reservedThenGone)})
+	}
+	if slices.Contains(s.Reserves, "throttle") {
+		stories = append(stories, story{"throttled lives on", throttledLives})
 	}
 	for _, story := range stories {
 		t.Run(strings.ReplaceAll(story.name, " ", "_"), func(t *testing.T) {
