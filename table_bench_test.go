@@ -42,7 +42,7 @@ func changeEndpoints(b *testing.B, functions int) {
 	cfg := &config.Config{Region: "here", Functions: map[string]config.Function{}}
 	board := discovery.NewBoard()
 	for i := range functions {
-		fn := config.Function{Name: fmt.Sprint("f", i), Spread: &config.Spread{}}
+		fn := config.Function{Name: fmt.Sprint("f", i)}
 		cfg.Functions[fn.Name] = fn
 		cfg.Routes = append(cfg.Routes, config.Route{Hosts: []string{fn.Name + ".example.com"}, PathPrefix: "/", Function: fn.Name})
 		board.Show(fn.Name, ten(i, 1))

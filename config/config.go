@@ -225,7 +225,8 @@ type Function struct {
 	// Regions says what they are to this function, by their names under
 	// Config.Regions.
 	Regions map[string]FunctionRegion `yaml:"regions"`
-	// Spread follows from Regions, Config.Regions and Config.Failover.
+	// Spread follows from Regions, Config.Regions and Config.Failover; nil if it says
+	// nothing of regions. See Config.SpreadOf.
 	Spread *Spread `yaml:"-"`
 	// HealthCheck asks the endpoints whether they are well.
 	HealthCheck *HealthCheck `yaml:"health_check"`

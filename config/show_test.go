@@ -16,7 +16,6 @@ func show(cfg *Config) string {
 		switch {
 		case isText(v.Type()):
 			lines = append(lines, fmt.Sprintf("%s = %v", at, v))
-		case v.Type() == reflect.TypeFor[*Spread]() && v.Interface() == cfg.spread: // most functions': it is above
 		case v.Kind() == reflect.Pointer && !v.IsNil():
 			walk(at, v.Elem())
 		case v.Kind() == reflect.Struct:

@@ -76,10 +76,13 @@ func (f *Files) buildUpon(over []Fragment) *Config {
 	}
 	cfg := *base.cfg
 	cfg.Hash, cfg.origins, cfg.Files = f.hashWith(over), d, append([]string{}, f.Names...)
-	cfg.Functions = maps.Clone(cfg.Functions)
+	if len(names) > 0 {
+		cfg.Functions = maps.Clone(cfg.Functions)
+	}
 	r := reader{d, f.env, map[reflect.Type]reflect.Value{}}
+	changed := names
 	if regions {
-		r.regionsAnew(top, &cfg)
+		changed = append(changed, r.regionsAnew(top, &cfg)...)
 	}
 	for _, name := range names {
 		if _, known := cfg.Functions[name]; !known {
@@ -90,12 +93,13 @@ func (f *Files) buildUpon(over []Fragment) *Config {
 	if len(d.mistakes) > 0 || len(d.warnings) > told {
 		return nil
 	}
-	cfg.upon = &upon{base, names, regions}
+	cfg.upon = &upon{base, changed}
 	return &cfg
 }
 
-// regionsAnew reads and checks the regions, and what functions say of them.
-func (r reader) regionsAnew(top *node, cfg *Config) {
+// regionsAnew reads and checks the regions, and what functions say of them. It names
+// the functions that say something.
+func (r reader) regionsAnew(top *node, cfg *Config) (speak []string) {
 	var root *path
 	at := root.key("regions")
 	r.anew = append(r.anew, at.String())
@@ -109,12 +113,22 @@ func (r reader) regionsAnew(top *node, cfg *Config) {
 	c.regions(at)
 	cfg.spread = &Spread{Regions: cfg.Regions, Failover: cfg.Failover}
 	for name, fn := range cfg.Functions {
+		if len(fn.Regions) > 0 {
+			speak = append(speak, name)
+		}
+	}
+	if len(speak) > 0 {
+		cfg.Functions = maps.Clone(cfg.Functions)
+	}
+	for _, name := range speak {
+		fn := cfg.Functions[name]
 		own := root.key("functions").entry(name).key("regions")
 		fn.Regions = maps.Clone(fn.Regions) // the files' own Config has it too
 		completeRegions(cfg, &fn, r.document, own)
 		c.functionRegions(own, fn)
 		cfg.Functions[name] = fn
 	}
+	return speak
 }
 
 // functionAnew reads, completes and checks one function.
@@ -137,23 +151,22 @@ func (r reader) functionAnew(top *node, name string, cfg *Config) {
 }
 
 // ChangedSince names the functions that may not be what they are in another Config,
-// where nothing else of it differs but what is told of its layers, and, if regions is
-// true, Regions and what follows from it in any function: Regions and Spread. ok is
-// false if it is not known that nothing else does. It costs what has changed.
-func (c *Config) ChangedSince(other *Config) (names []string, regions, ok bool) {
+// where nothing else of it differs but its Regions, so that SpreadOf says otherwise,
+// and what is told of its layers; ok is false if it is not known that nothing else
+// does. It costs what has changed.
+func (c *Config) ChangedSince(other *Config) (names []string, ok bool) {
 	if c.upon == nil || other == nil || other.upon == nil || c.upon.ground != other.upon.ground {
-		return nil, false, false
+		return nil, false
 	}
 	names = slices.Concat(c.upon.anew, other.upon.anew)
 	slices.Sort(names)
-	return slices.Compact(names), c.upon.regions || other.upon.regions, true
+	return slices.Compact(names), true
 }
 
 // upon is what a Config has been built upon.
 type upon struct {
-	ground  *based
-	anew    []string // functions that are not as in the ground
-	regions bool     // nor are the regions
+	ground *based
+	anew   []string // functions that are not as in the ground
 }
 
 // ground returns the Config of the files alone, made if nobody has it any more;

@@ -141,7 +141,7 @@ func (f *Forecaster) Configure(cfg *config.Config) { f.post(func() { f.configure
 
 func (f *Forecaster) configure(cfg *config.Config) {
 	f.most = cfg.ColdStart.MaxPrewarmed
-	changed, _, few := cfg.ChangedSince(f.cfg)
+	changed, few := cfg.ChangedSince(f.cfg)
 	if f.cfg = cfg; few {
 		for _, name := range changed {
 			f.settle(f.subjects[name], cfg.Functions[name])

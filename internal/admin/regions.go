@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -43,53 +44,71 @@ type RegionOf struct {
 // regionsOf are all that are configured or have an endpoint, in the order of their
 // names, with their functions in the order of theirs.
 func regionsOf(tab *table.Table) []Region {
-	all := map[string]*Region{}
-	of := func(name string) *Region {
-		if all[name] == nil {
-			r, known := tab.Config.Regions[name]
-			if !known {
-				r.Weight = 1
-			}
-			all[name] = &Region{name, known, r.Weight, r.Priority, r.Drain, r.Location, []RegionOf{}}
-		}
-		return all[name]
-	}
+	names := map[string]bool{}
 	for name := range tab.Config.Regions {
-		of(name)
+		names[name] = true
 	}
-	for _, function := range slices.Sorted(maps.Keys(tab.Functions)) {
-		set := tab.Functions[function].Set()
+	for _, fn := range tab.Functions {
+		for name := range regionsIn(fn.Set()) {
+			names[name] = true
+		}
+	}
+	list := make([]Region, 0, len(names))
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if r := regionNamed(tab, name); r != nil { // else its last endpoint has just gone
+			list = append(list, *r)
+		}
+	}
+	return list
+}
+
+// regionsIn are the regions that a function's Set tells of.
+func regionsIn(set *table.Set) iter.Seq2[string, RegionOf] {
+	return func(yield func(string, RegionOf) bool) {
 		if set.Split == nil {
 			if n := len(set.Endpoints); n > 0 { // all in one
-				r := of(set.Endpoints[0].Region)
-				r.Functions = append(r.Functions, RegionOf{function, 1, 0, table.Active, n, set.Well(), 1, 1})
+				yield(set.Endpoints[0].Region, RegionOf{Weight: 1, State: table.Active, Endpoints: n, Healthy: set.Well(), Available: 1, Share: 1})
 			}
-			continue
+			return
 		}
 		for i := range set.Split.Regions {
 			s := &set.Split.Regions[i]
-			r := of(s.Name)
-			r.Functions = append(r.Functions, RegionOf{function, s.Weight, s.Priority, s.State, len(s.Set.Endpoints), s.Healthy, s.Available, s.Share})
+			if !yield(s.Name, RegionOf{"", s.Weight, s.Priority, s.State, len(s.Set.Endpoints), s.Healthy, s.Available, s.Share}) {
+				return
+			}
 		}
 	}
-	list := make([]Region, 0, len(all))
-	for _, r := range all {
-		list = append(list, *r)
-	}
-	slices.SortFunc(list, func(a, b Region) int { return cmp.Compare(a.Name, b.Name) })
-	return list
 }
 
 func regions(scene telemetry.Scene, _ string) any { return regionsOf(scene.Table) }
 
 // regionNamed finds one of them; nil if there is none.
 func regionNamed(tab *table.Table, name string) *Region {
-	list := regionsOf(tab)
-	i := slices.IndexFunc(list, func(r Region) bool { return r.Name == name })
-	if i < 0 {
+	region, configured := tab.Config.Regions[name]
+	if !configured {
+		region.Weight = 1
+	}
+	r := &Region{name, configured, region.Weight, region.Priority, region.Drain, region.Location, []RegionOf{}}
+	for function, fn := range tab.Functions {
+		for of, fares := range regionsIn(fn.Set()) {
+			if of == name {
+				fares.Function = function
+				r.Functions = append(r.Functions, fares)
+			}
+		}
+	}
+	if !configured && len(r.Functions) == 0 {
 		return nil
 	}
-	return &list[i]
+	slices.SortFunc(r.Functions, func(a, b RegionOf) int { return cmp.Compare(a.Function, b.Function) })
+	return r
+}
+
+// isRegion tells whether there is a region of that name. Who drains one of ten
+// thousand functions does not wait for all of them to be looked at.
+func isRegion(tab *table.Table, name string) bool {
+	_, configured := tab.Config.Regions[name]
+	return configured || regionNamed(tab, name) != nil
 }
 
 // tagged has the answers of an endpoint say to which state of the configuration

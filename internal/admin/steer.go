@@ -28,7 +28,7 @@ type Steering struct {
 // region shows one of them, or steers it.
 func (s *Server) region(ctx *fasthttp.RequestCtx, name string) {
 	tab := s.Scene().Table
-	if tab != nil && regionNamed(tab, name) == nil {
+	if tab != nil && !isRegion(tab, name) {
 		refuse(ctx, fasthttp.StatusNotFound, "not_found", fmt.Sprintf("There is no region %q: none is configured so, and no endpoint is there.", name))
 		return
 	}

@@ -169,11 +169,10 @@ func (m *Manager) find(id string) (*Shift, error) {
 func weightsOf(cfg *config.Config, o Order) (map[string]float64, error) {
 	regions := cfg.Regions
 	if o.Function != "" {
-		fn, known := cfg.Functions[o.Function]
-		if !known {
+		if _, known := cfg.Functions[o.Function]; !known {
 			return nil, &Refusal{NotFound, fmt.Sprintf("There is no function %q.", o.Function)}
 		}
-		regions = fn.Spread.Regions
+		regions = cfg.SpreadOf(o.Function).Regions
 	}
 	now := map[string]float64{}
 	for _, name := range slices.Sorted(maps.Keys(o.To)) {

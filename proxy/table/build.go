@@ -34,11 +34,14 @@ func (k *Keeper) build(prev *Table, cfg *config.Config) *Table {
 	for _, r := range cfg.Refused {
 		t.Refused = append(t.Refused, Refusal{r.What, r.Reason})
 	}
-	if changed, regions, ok := prev.changed(cfg); ok {
+	changed, ok := prev.changed(cfg)
+	if ok && len(changed) == 0 {
+		t.Functions, t.routes, t.unrouted = prev.Functions, prev.routes, prev.unrouted
+		t.refuse(t.unrouted)
+		return t
+	}
+	if ok {
 		t.Functions = maps.Clone(prev.Functions)
-		if regions {
-			t.spreadAnew(prev)
-		}
 		for _, name := range changed {
 			delete(t.Functions, name)
 			k.enter(t, prev, name)
@@ -48,17 +51,22 @@ func (k *Keeper) build(prev *Table, cfg *config.Config) *Table {
 			k.enter(t, prev, name)
 		}
 	}
-	routes, refused := buildRouter(cfg, t.Functions)
-	t.routes, t.Refused = routes, append(t.Refused, refused...)
-	slices.SortFunc(t.Refused, func(a, b Refusal) int { return strings.Compare(a.What, b.What) })
+	t.routes, t.unrouted = buildRouter(cfg, t.Functions)
+	t.refuse(t.unrouted)
 	return t
 }
 
-// changed names the functions of a configuration that may differ from the table's,
-// and tells whether in all of them the regions may; ok is false if more may.
-func (t *Table) changed(cfg *config.Config) (names []string, regions, ok bool) {
+// refuse adds to what the table does without.
+func (t *Table) refuse(more []Refusal) {
+	t.Refused = append(t.Refused, more...)
+	slices.SortFunc(t.Refused, func(a, b Refusal) int { return strings.Compare(a.What, b.What) })
+}
+
+// changed names the functions of a configuration that may differ from the table's;
+// ok is false if that may be all.
+func (t *Table) changed(cfg *config.Config) (names []string, ok bool) {
 	if t == nil || len(t.Functions) < len(t.Config.Functions) { // those that were refused may be had now
-		return nil, false, false
+		return nil, false
 	}
 	return cfg.ChangedSince(t.Config)
 }
@@ -66,56 +74,39 @@ func (t *Table) changed(cfg *config.Config) (names []string, regions, ok bool) {
 // enter has a function of the configuration in the table: the one that was, if
 // nothing of it has changed.
 func (k *Keeper) enter(t, prev *Table, name string) {
-	next := &Function{Function: t.Config.Functions[name]}
-	fn := &next.Function
-	state, err := k.stateOf(prev, *fn)
+	fn := t.Config.Functions[name]
+	fn.Regions, fn.Spread = nil, nil // the Set goes by them, and they change for ten thousand functions at once
+	state, err := k.stateOf(prev, fn)
 	if err != nil {
 		t.Refused = append(t.Refused, Refusal{"function " + name, err.Error()})
 		return
 	}
-	if was := prev.function(name); was != nil && was.State == state && reflect.DeepEqual(&was.Function, fn) {
+	if was := prev.function(name); was != nil && was.State == state && reflect.DeepEqual(was.Function, fn) {
 		t.Functions[name] = was
 		return
 	}
-	t.Functions[name] = next
-	next.State = state
-	next.RateHeader, next.RatePolicy = rateLimit(fn.RateLimit)
-	next.hashBy = hashBy{bytesOf(fn.LoadBalancing.HashHeader()), bytesOf(fn.LoadBalancing.HashCookie())}
-	next.OwnDeadline = message.Lookup([]byte(fn.Deadline.Header)) == message.Other
-	next.Retry = shaping.NewRetries(fn.Retries)
+	header, policy := rateLimit(fn.RateLimit)
+	t.Functions[name] = &Function{
+		RateHeader: header, RatePolicy: policy,
+		hashBy:   hashBy{bytesOf(fn.LoadBalancing.HashHeader()), bytesOf(fn.LoadBalancing.HashCookie())},
+		Function: fn, State: state,
+		OwnDeadline: message.Lookup([]byte(fn.Deadline.Header)) == message.Other,
+		Retry:       shaping.NewRetries(fn.Retries),
+	}
 	if fn.Hedging != nil {
-		next.HedgeAfter, next.HedgeShare = fn.Hedging.When()
+		t.Functions[name].HedgeAfter, t.Functions[name].HedgeShare = fn.Hedging.When()
 	}
 	if adaptive := fn.Concurrency.Adaptive; adaptive != nil {
 		if state.adaptive == nil {
 			state.adaptive = shaping.NewAdaptive(firstLimit, adaptive.MinRequests, greatestLimit(fn.Concurrency))
 		}
-		next.Adaptive = state.adaptive
+		t.Functions[name].Adaptive = state.adaptive
 	}
 	if fn.Concurrency.MaxRequests > 0 || fn.Concurrency.Adaptive != nil {
-		next.Places = &state.places
+		t.Functions[name].Places = &state.places
 	}
 	if sticky := fn.LoadBalancing.Sticky; sticky != nil {
-		next.StickyCookie = []byte(sticky.Cookie)
-	}
-}
-
-// spreadAnew has functions in the table that differ from the ones before in where
-// their calls go, and in nothing else: one drain changes that of all.
-func (t *Table) spreadAnew(prev *Table) {
-	var a, b *config.Spread // that were compared last: most functions have the same
-	same := true
-	for name, was := range prev.Functions {
-		fn := t.Config.Functions[name]
-		if was.Spread != a || fn.Spread != b {
-			a, b = was.Spread, fn.Spread
-			same = reflect.DeepEqual(a, b)
-		}
-		if !same {
-			next := *was
-			next.Function, next.spreadOnly = fn, true
-			t.Functions[name] = &next
-		}
+		t.Functions[name].StickyCookie = []byte(sticky.Cookie)
 	}
 }
 

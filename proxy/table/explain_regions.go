@@ -37,7 +37,8 @@ func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Hea
 		}
 	}
 	names := map[string]bool{}
-	for name := range fn.Spread.Regions {
+	spread := cfg.SpreadOf(fn.Name)
+	for name := range spread.Regions {
 		names[name] = true
 	}
 	for name := range static {
@@ -51,12 +52,12 @@ func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Hea
 		names[cfg.Region] = true
 		notes = append(notes, "nothing is said of regions: all calls go where the endpoints are")
 	}
-	split := &Split{}
+	split := &Split{failover: spread.Failover}
 	for name := range names {
 		r := Region{Name: name, Region: config.Region{Weight: 1}}
-		if configured, known := fn.Spread.Regions[name]; known {
+		if configured, known := spread.Regions[name]; known {
 			r.Region, r.at = configured, pointOf(configured)
-		} else if len(fn.Spread.Regions) > 0 {
+		} else if len(spread.Regions) > 0 {
 			notes = append(notes, name+" is not configured: weight 1, priority 0")
 		}
 		h, said := health[name]
@@ -72,7 +73,7 @@ func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Hea
 	}
 	slices.SortFunc(split.Regions, func(a, b Region) int { return strings.Compare(a.Name, b.Name) })
 	slices.Sort(notes)
-	split.take(shaping.Divide(split.inputs(), failoverOf(fn.Spread.Failover)))
+	split.take(shaping.Divide(split.inputs(), failoverOf(split.failover)))
 	return split.explain(fn, notes, client)
 }
 
@@ -103,12 +104,12 @@ func (s *Split) explain(fn config.Function, why []string, client *geo.Point) Sha
 	case near:
 		say("load_balancing.regions is nearest: of each priority the nearest region comes first, whatever its weight")
 		regions := slices.Clone(s.Regions)
-		s = &Split{Regions: regions}
+		s = &Split{Regions: regions, failover: s.failover}
 		near := make([]float64, len(regions))
 		for i := range regions {
 			near[i] = closeness(regions[i].at, *client)
 		}
-		s.take(shaping.Nearest(s.inputs(), near, failoverOf(fn.Spread.Failover)))
+		s.take(shaping.Nearest(s.inputs(), near, failoverOf(s.failover)))
 		out.Panic = s.Panic
 	case client != nil:
 		say("load_balancing.regions is weights: it makes no difference where a client is")
@@ -133,7 +134,7 @@ func (s *Split) explain(fn config.Function, why []string, client *geo.Point) Sha
 	}
 	switch {
 	case s.Panic:
-		say("in every region fewer than %d %% are healthy: health is ignored", fn.Spread.Failover.PanicThreshold)
+		say("in every region fewer than %d %% are healthy: health is ignored", s.failover.PanicThreshold)
 	case !slices.ContainsFunc(s.Regions, func(r Region) bool { return r.Share > 0 }):
 		say("no region may be asked")
 	}

@@ -218,14 +218,13 @@ func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 	k.pool.SetMaxBytes(int64(next.Config.ColdStart.MaxBytes))
 	k.activator.SetMaxStarting(next.Config.ColdStart.MaxStarting)
 	k.activator.SetMaxWatching(next.Config.ColdStart.MaxWatching)
+	var same alike
 	for name, fn := range next.Functions {
 		if prev != nil && prev.Functions[name] == fn && prev.Config.Region == next.Config.Region {
-			continue // it does not notice that the configuration was read
-		}
-		if prev != nil && fn.spreadOnly && prev.Config.Region == next.Config.Region {
-			k.settleStart(prev, fn)
-			k.spreadAnew(ctx, fn)
-			continue
+			if w, spread := k.watches[name], next.Config.SpreadOf(name); !same.spread(w.spread, spread) {
+				k.steer(ctx, w, spread)
+			}
+			continue // else it does not notice that the configuration was read
 		}
 		fn.limit()
 		if r := fn.Retries; r != nil {

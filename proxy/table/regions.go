@@ -24,6 +24,7 @@ type Split struct {
 	PanicNear bool
 
 	callable []*Endpoint // in regions with a share
+	failover config.Failover
 }
 
 // A Void is why no region of a function may be asked.
@@ -118,13 +119,10 @@ func (s *Set) Callable() []*Endpoint {
 	return s.Endpoints
 }
 
-// unconfigured is a region of which only endpoints say that there is one.
-var unconfigured = config.Region{Weight: 1}
-
 // regionsOf are the regions of a function with these endpoints, those with their
 // own part of them; nil if there is one, of which nothing is configured.
 func (w *watch) regionsOf(set *Set) []Region {
-	configured := w.fn.Spread.Regions
+	configured := w.spread.Regions
 	parts := map[string]*Set{}
 	for name := range configured {
 		parts[name] = nil
@@ -144,7 +142,7 @@ func (w *watch) regionsOf(set *Set) []Region {
 	for name, part := range parts {
 		region, known := configured[name]
 		if !known {
-			region = unconfigured
+			region = config.Region{Weight: 1}
 		}
 		if part == nil {
 			part = &Set{Version: set.Version}

@@ -87,18 +87,17 @@ func (k *Keeper) arrange(w *watch, set *Set) {
 	k.tellUnconfigured(w, set.Split)
 }
 
-// split divides a function's calls between regions at the moment now. fresh is that
-// the function has just come, so that no region has come back.
+// split divides a function's calls between regions, which it keeps, at the moment now.
+// fresh is that the function has just come, so that no region has come back.
 func (k *Keeper) split(w *watch, regions []Region, fresh bool, now time.Time) *Split {
-	s := &Split{Regions: slices.Clone(regions)}
-	failover := w.fn.Spread.Failover
+	failover := w.spread.Failover
+	s := &Split{Regions: regions, failover: failover}
 	due := time.Time{}
 	held := false
 	for i := range s.Regions {
 		r := &s.Regions[i]
-		r.carry = 0
 		well, next := wellOf(r.Set.Endpoints, now)
-		r.Healthy, due = well, sooner(due, next)
+		r.Healthy, r.carry, due = well, 0, sooner(due, next)
 		l := w.regional(r.Name)
 		l.follow(r, now, failover, fresh, w.fn.Start != nil)
 		held = held || l.waiting(now)
@@ -143,7 +142,7 @@ func (k *Keeper) split(w *watch, regions []Region, fresh bool, now time.Time) *S
 
 // divide is the arithmetic for the regions as they stand.
 func (w *watch) divide(s *Split, now time.Time) shaping.Division {
-	failover := w.fn.Spread.Failover
+	failover := w.spread.Failover
 	in := make([]shaping.Region, len(s.Regions))
 	for i := range s.Regions {
 		r := &s.Regions[i]
@@ -236,57 +235,20 @@ func (k *Keeper) splitAnew(w *watch, now time.Time) {
 		delete(k.due, w)
 		return
 	}
-	next := *old
-	k.version++
-	next.Version, next.Split = k.version, k.split(w, old.Split.Regions, now.Sub(w.born) < firstWord, now)
-	w.fn.set.Store(&next)
+	next := k.divided(w, slices.Clone(old.Split.Regions), now)
+	w.fn.set.Store(next)
 	if same(old.Split, next.Split) {
 		return
 	}
 	w.fn.wake()
 }
 
-// spreadAnew has the shares of a function follow from regions that are configured
-// otherwise. Its endpoints stay as they are: of a drain that leaves half of the work
-// (10,000 functions, 2026-11-26).
-func (k *Keeper) spreadAnew(ctx context.Context, fn *Function) {
-	w := k.watches[fn.Name]
-	w.fn = fn
-	old := fn.Set()
-	regions, ok := old.Split.under(fn.Spread)
-	if !ok {
-		k.assemble(ctx, w)
-		return
-	}
-	now := time.Now()
-	next := *old
+// divided is the function's Set as it is, with its calls divided between regions anew.
+func (k *Keeper) divided(w *watch, regions []Region, now time.Time) *Set {
+	next := *w.fn.Set()
 	k.version++
 	next.Version, next.Split = k.version, k.split(w, regions, now.Sub(w.born) < firstWord, now)
-	k.tellUnconfigured(w, next.Split)
-	k.publish(fn, &next, w.seen)
-}
-
-// under are the regions with another configuration; ok is false if they would not be
-// the same ones.
-func (s *Split) under(spread *config.Spread) (regions []Region, ok bool) {
-	if s == nil || len(spread.Regions) == 0 && len(s.Regions) < 2 {
-		return nil, false
-	}
-	configured := 0
-	regions = slices.Clone(s.Regions)
-	for i := range regions {
-		r := &regions[i]
-		if region, known := spread.Regions[r.Name]; known {
-			configured++
-			r.Region = region
-		} else if r.endpoints > 0 {
-			r.Region = unconfigured
-		} else {
-			return nil, false
-		}
-		r.at = pointOf(r.Region)
-	}
-	return regions, configured == len(spread.Regions)
+	return &next
 }
 
 // same tells whether no call would notice the difference.
@@ -392,7 +354,7 @@ func (k *Keeper) tellRegions(prev, next *config.Config) {
 // tellUnconfigured logs, once for each, regions that only endpoints name where
 // others are configured.
 func (k *Keeper) tellUnconfigured(w *watch, s *Split) {
-	known := w.fn.Spread.Regions
+	known := w.spread.Regions
 	if len(known) == 0 {
 		return
 	}

@@ -18,7 +18,7 @@ import (
 // lab is a Keeper's arithmetic without a Keeper at work.
 func lab(spread config.Spread) (*Keeper, *watch) {
 	k := &Keeper{due: map[*watch]time.Time{}, unconfigured: map[string]bool{}, log: slog.New(slog.DiscardHandler)}
-	w := &watch{fn: &Function{Function: config.Function{Name: "f", Spread: &spread}, State: &State{}}, regions: map[string]*regional{}, born: time.Now()}
+	w := &watch{spread: &spread, fn: &Function{Function: config.Function{Name: "f"}, State: &State{}}, regions: map[string]*regional{}, born: time.Now()}
 	return k, w
 }
 

@@ -25,7 +25,8 @@ type Table struct {
 	// there is none.
 	PlaceHeader []byte
 
-	routes router
+	routes   router
+	unrouted []Refusal // of routes
 }
 
 // A Refusal is an entry of the configuration that the table does without.
@@ -37,7 +38,7 @@ type Refusal struct {
 // A Function is a name that calls are routed to, with no, one or many
 // endpoints behind it.
 type Function struct {
-	config.Function // policy: frozen with the table
+	config.Function // policy: frozen with the table; without what is said of regions
 	// OwnDeadline is set if clients say their deadline in a field that weir has
 	// to look for by name.
 	OwnDeadline bool
@@ -62,8 +63,6 @@ type Function struct {
 	StickyCookie []byte
 
 	hashBy hashBy
-
-	spreadOnly bool // it differs from what it was before in where its calls go, and in nothing else
 
 	*State // life: carried from table to table
 }

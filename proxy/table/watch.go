@@ -17,6 +17,7 @@ import (
 type watch struct {
 	name   string
 	fn     *Function // the newest
+	spread *config.Spread
 	region string
 	cancel context.CancelFunc
 
@@ -42,11 +43,11 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 		w.readyAnew()
 	}
 	if w != nil && w.fn.State == fn.State && sameSource(w.fn.Function, fn.Function) {
-		w.fn, w.region = fn, cfg.Region
+		w.fn, w.spread, w.region = fn, cfg.SpreadOf(name), cfg.Region
 		k.assemble(ctx, w)
 		return
 	}
-	next := &watch{name: name, fn: fn, region: cfg.Region, probing: map[string]context.CancelFunc{}}
+	next := &watch{name: name, fn: fn, spread: cfg.SpreadOf(name), region: cfg.Region, probing: map[string]context.CancelFunc{}}
 	if w == nil || w.fn.State != fn.State {
 		k.unwatch(name)
 		next.links, next.proven = map[string]*Link{}, map[string]bool{}
