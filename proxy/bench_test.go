@@ -25,10 +25,10 @@ func warm() *Call {
 }
 
 // whatWarmPays is all that a warm call does for the sake of cold starts.
-func (c *Call) whatWarmPays(slots interface{ Answered() bool }, added []message.Field) bool {
+func (c *Call) whatWarmPays(slots interface{ Answered(time.Duration) bool }, added []message.Field) bool {
 	ok := !isOwnPath(c.Request.Path) && c.to.WhileCold == nil && !c.to.RespondAsync // carry
 	ok = ok && !c.timed && !c.fn.OwnDeadline && c.fn.Hold.Empty()                   // heed, take; that the call has a deadline at all is older
-	if slots.Answered() {                                                           // forward
+	if slots.Answered(time.Millisecond) {                                           // forward
 		c.fn.Hold.Wake(1)
 	}
 	c.addCold(added)  // respond

@@ -34,7 +34,7 @@ func (p *Proxy) forward(c *Call) error {
 		if c.ep.Outlier.Fared() {
 			c.fn.Shaken()
 		}
-		if c.ep.Link.Slots.Answered() {
+		if c.ep.Link.Slots.Answered(c.answer - c.sent) {
 			c.fn.Hold.Wake(1)
 		}
 		if c.leads {

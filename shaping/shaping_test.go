@@ -61,7 +61,7 @@ func TestSlotsAsTheModel(t *testing.T) {
 				}
 			},
 			"answered": func(t *rapid.T) {
-				if got := s.Answered(); got != (window > 0) {
+				if got := s.Answered(time.Millisecond); got != (window > 0) {
 					t.Fatalf("wider %v with a window of %d", got, window)
 				}
 				widen(1)

@@ -3,6 +3,7 @@ package shaping
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 )
 
 // ErrShed: as many calls of the function as may be in flight already are.
@@ -14,16 +15,23 @@ var ErrShed = errors.New("too many calls of the function are in flight")
 type Slots struct {
 	limit atomic.Int64 // 0: none; negative: a window, which opens with time
 	used  atomic.Int64 // closed while negative
+
+	// While there is a window: how many answers there were, what the first ones took
+	// together in nanoseconds, and whether the last one was slow.
+	answers, first atomic.Int64
+	slow           atomic.Bool
 }
 
 // A window lets an endpoint that has just come, and that nobody has set a limit
 // to, get warm: 8 calls at once at first, one more for every answer, which is
-// twice as many for each round, and no limit from 256 on. An error halves it.
-// A thousand held calls thrown at an instance in its first millisecond are what
-// other gateways' 502s are made of.
+// twice as many for each round, and no limit from 256 on. An error halves it, and
+// an answer that takes twice as long as the first eight did does not widen it:
+// more calls at once only wait for each other. A thousand held calls thrown at an
+// instance in its first millisecond are what other gateways' 502s are made of.
 const (
 	firstWindow = 8
 	lastWindow  = 256
+	slowAnswer  = 2
 )
 
 // closed is what used falls to when the slots close: so far down that no
@@ -47,10 +55,22 @@ func (s *Slots) StartSlowly() { s.limit.CompareAndSwap(0, -firstWindow) }
 // Opening tells whether there is a window. It costs one atomic load.
 func (s *Slots) Opening() bool { return s.limit.Load() < 0 }
 
-// Answered widens the window by one, if there is one: an answer has come. It
+// Answered widens the window by one, if there is one and the answer was not slow. It
 // tells whether one more call may go than before; then one may be woken.
-func (s *Slots) Answered() bool {
-	return s.Opening() && s.resize(func(window int64) int64 { return window + 1 })
+func (s *Slots) Answered(took time.Duration) bool {
+	return s.Opening() && !s.slowed(took) && s.resize(func(window int64) int64 { return window + 1 })
+}
+
+// slowed takes in how long an answer took, and tells whether that was long beside the
+// first ones.
+func (s *Slots) slowed(took time.Duration) bool {
+	if s.answers.Add(1) <= firstWindow {
+		s.first.Add(int64(took))
+		return false
+	}
+	slow := int64(took) > slowAnswer*s.first.Load()/firstWindow
+	s.slow.Store(slow)
+	return slow
 }
 
 // Failed halves the window, if there is one.
@@ -60,10 +80,21 @@ func (s *Slots) Failed() {
 	}
 }
 
-// Widen doubles the window, if there is one: time has passed. An endpoint that
-// takes long for each answer is not kept at eight calls for that.
+// Widen doubles the window, if there is one: time has passed. An endpoint that takes
+// long for each answer is not kept at eight calls for that. Where answers have become
+// slow it only forgets what they took before: by that they may go on twice as slow. So
+// a window is never a limit for good that nobody has set; that is what an Adaptive is
+// for.
 func (s *Slots) Widen() bool {
-	return s.Opening() && s.resize(func(window int64) int64 { return 2 * window })
+	if !s.Opening() {
+		return false
+	}
+	if s.slow.Swap(false) {
+		s.answers.Store(0)
+		s.first.Store(0)
+		return false
+	}
+	return s.resize(func(window int64) int64 { return 2 * window })
 }
 
 func (s *Slots) resize(next func(window int64) int64) bool {
