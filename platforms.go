@@ -138,23 +138,24 @@ func (ps *platforms) scalers() map[string]coldstart.Scaler {
 	return scalers
 }
 
-func (ps *platforms) of(fn config.Function) platform {
+// of is the platform of a scaler; nil if there is none.
+func (ps *platforms) of(scaler string) platform {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	return ps.byName[fn.ColdStart.Scaler]
+	return ps.byName[scaler]
 }
 
 // String names the provider.
 func (ps *platforms) String() string { return "platforms" }
 
 // Fixed tells that nobody raises a function without a scaler.
-func (ps *platforms) Fixed(fn config.Function) (set []discovery.Endpoint, ok bool) {
+func (ps *platforms) Fixed(fn *config.Function) (set []discovery.Endpoint, ok bool) {
 	return nil, fn.ColdStart.Scaler == ""
 }
 
 // Watch reports what the function's platform has raised.
-func (ps *platforms) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
-	if p := ps.of(fn); p != nil {
+func (ps *platforms) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
+	if p := ps.of(fn.ColdStart.Scaler); p != nil {
 		return p.Watch(ctx, fn, report)
 	}
 	return discovery.Nothing(ctx, report)
@@ -162,7 +163,7 @@ func (ps *platforms) Watch(ctx context.Context, fn config.Function, report func(
 
 // announce passes on what an instance says of itself.
 func (ps *platforms) announce(ctx context.Context, fn config.Function, kind, token string, body []byte) error {
-	p, ok := ps.of(fn).(interface {
+	p, ok := ps.of(fn.ColdStart.Scaler).(interface {
 		Announce(ctx context.Context, function, kind, token string, body []byte) error
 	})
 	if !ok {

@@ -91,7 +91,7 @@ func (rs *registries) make(cfg config.Discovery, last era) (e era, err error) {
 }
 
 // Fixed tells that no source knows a function that is no service.
-func (rs *registries) Fixed(fn config.Function) (set []discovery.Endpoint, ok bool) {
+func (rs *registries) Fixed(fn *config.Function) (set []discovery.Endpoint, ok bool) {
 	return nil, fn.Service == ""
 }
 

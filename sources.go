@@ -74,7 +74,7 @@ type bySource map[string]discovery.Provider
 func (b bySource) String() string { return strings.Join(slices.Sorted(maps.Keys(b)), "+") }
 
 // Watch watches with the function's source.
-func (b bySource) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (b bySource) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	source, name := fn.Source()
 	if p := b[source]; p != nil {
 		if fn.ServiceScheme == "https" {

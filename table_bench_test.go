@@ -22,7 +22,7 @@ type shown struct{ *discovery.Board }
 
 func (shown) String() string { return "shown" }
 
-func (s shown) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (s shown) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	s.Board.Watch(ctx, fn.Name, report)
 	return nil
 }

@@ -32,14 +32,14 @@ type Provider interface {
 	// String names the provider in logs and metrics.
 	String() string
 
-	// Watch reports the complete set of endpoints serving fn, soon and then
-	// after every change, until ctx ends. The slice passed to report belongs
+	// Watch reports the complete set of endpoints serving fn, which nobody changes,
+	// soon and then after every change, until ctx ends. The slice passed to report belongs
 	// to the receiver; report does not block and may be called from any
 	// goroutine, but not after Watch returned. Being unable to reach the
 	// source is not a change: Watch keeps silent and tries again. A provider
 	// with nothing to say about fn reports an empty set once. Watch returns
 	// only when ctx ends (nil) or when trying again is pointless (the reason).
-	Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error
+	Watch(ctx context.Context, fn *config.Function, report func([]Endpoint)) error
 }
 
 // Nothing is the Watch of a provider that has nothing to say about a function.
@@ -54,13 +54,13 @@ func Nothing(ctx context.Context, report func([]Endpoint)) error {
 type Fixed interface {
 	// Fixed returns the set that Watch would report of fn once and never change;
 	// ok is false if it may change. The slice belongs to the caller.
-	Fixed(fn config.Function) (set []Endpoint, ok bool)
+	Fixed(fn *config.Function) (set []Endpoint, ok bool)
 }
 
 // FixedSet is what p will ever report of fn, if p knows that. To wait for changes
 // of 10,000 functions that do not change took 30,000 goroutines with 205 MiB of
 // stacks (2026-11-26).
-func FixedSet(p Provider, fn config.Function) (set []Endpoint, ok bool) {
+func FixedSet(p Provider, fn *config.Function) (set []Endpoint, ok bool) {
 	if f, knows := p.(Fixed); knows {
 		return f.Fixed(fn)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +51,7 @@ func watch(t *testing.T, p Provider, fn config.Function, test func(t *testing.T,
 		ctx, cancel := context.WithCancel(t.Context())
 		l := &listener{}
 		ended := make(chan error)
-		go func() { ended <- p.Watch(ctx, fn, l.report) }()
+		go func() { ended <- p.Watch(ctx, &fn, l.report) }()
 		test(t, l)
 		cancel()
 		if err := <-ended; err != nil {
@@ -108,7 +110,7 @@ type voice chan []Endpoint
 
 func (v voice) String() string { return "voice" }
 
-func (v voice) Watch(ctx context.Context, _ config.Function, report func([]Endpoint)) error {
+func (v voice) Watch(ctx context.Context, _ *config.Function, report func([]Endpoint)) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,7 +128,7 @@ func TestMergeBeginsWithTheWholeSet(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := &listener{}
 		ended := make(chan error)
-		go func() { ended <- m.Watch(ctx, config.Function{}, l.report) }()
+		go func() { ended <- m.Watch(ctx, &config.Function{}, l.report) }()
 		a <- []Endpoint{{Addr: "a1"}}
 		l.want(t)
 		b <- nil
@@ -148,7 +150,7 @@ func TestMergeDoesNotWaitForTheSilent(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := &listener{}
 		ended := make(chan error)
-		go func() { ended <- Merge(a, b).Watch(ctx, config.Function{}, l.report) }()
+		go func() { ended <- Merge(a, b).Watch(ctx, &config.Function{}, l.report) }()
 		a <- []Endpoint{{Addr: "a1"}}
 		time.Sleep(firstWords)
 		l.want(t, "a1")
@@ -162,15 +164,15 @@ func TestMergeDoesNotWaitForTheSilent(t *testing.T) {
 func TestMergeKnowsWhatIsFixed(t *testing.T) {
 	fn := config.Function{Endpoints: []config.Endpoint{{Address: "127.0.0.1:1"}, {Address: "https://127.0.0.1:2"}}}
 	static := NewStatic(quiet)
-	set, ok := FixedSet(Merge(static, Merge(static)), fn)
+	set, ok := FixedSet(Merge(static, Merge(static)), &fn)
 	if !ok || len(set) != 4 || set[0].Addr != "127.0.0.1:1" || !set[3].TLS {
 		t.Errorf("%v, %t", set, ok)
 	}
 	named := config.Function{Endpoints: []config.Endpoint{{Address: "127.0.0.1:1"}, {Address: "example.com:1"}}}
 	for what, ok := range map[string]bool{
-		"a name":                         second(FixedSet(static, named)),
-		"one who may say more":           second(FixedSet(Merge(static, make(voice)), fn)),
-		"one who knows only what it has": second(FixedSet(make(voice), fn)),
+		"a name":                         second(FixedSet(static, &named)),
+		"one who may say more":           second(FixedSet(Merge(static, make(voice)), &fn)),
+		"one who knows only what it has": second(FixedSet(make(voice), &fn)),
 	} {
 		if ok {
 			t.Errorf("%s is taken for fixed", what)
@@ -181,7 +183,7 @@ func TestMergeKnowsWhatIsFixed(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := &listener{}
 		ended := make(chan error)
-		go func() { ended <- Merge(v, static).Watch(ctx, fn, l.report) }()
+		go func() { ended <- Merge(v, static).Watch(ctx, &fn, l.report) }()
 		l.want(t)
 		time.Sleep(firstWords)
 		l.want(t, "127.0.0.1:1 127.0.0.1:2")
@@ -200,7 +202,7 @@ type giveUp struct{}
 
 func (giveUp) String() string { return "giveUp" }
 
-func (giveUp) Watch(context.Context, config.Function, func([]Endpoint)) error {
+func (giveUp) Watch(context.Context, *config.Function, func([]Endpoint)) error {
 	return errors.New("pointless")
 }
 
@@ -210,7 +212,7 @@ func TestMergeGoesOnWithoutOneThatGaveUp(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := &listener{}
 		ended := make(chan error)
-		go func() { ended <- Merge(giveUp{}, v).Watch(ctx, config.Function{}, l.report) }()
+		go func() { ended <- Merge(giveUp{}, v).Watch(ctx, &config.Function{}, l.report) }()
 		v <- []Endpoint{{Addr: "a1"}}
 		time.Sleep(firstWords)
 		l.want(t, "a1")
@@ -219,4 +221,41 @@ func TestMergeGoesOnWithoutOneThatGaveUp(t *testing.T) {
 			t.Error("nobody hears that one gave up")
 		}
 	})
+}
+
+// Ten thousand functions have a watch each, of which the stack is most of what it
+// takes: it stays at the few KiB that a goroutine begins with.
+func TestStackOfAWatch(t *testing.T) {
+	const watches = 500
+	stacks := func() uint64 {
+		sample := []metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	p := Merge(NewStatic(slog.Default()), NewSwap(Guard(Merge(silent{}), time.Minute)))
+	runtime.GC() // gives back the stacks of those who have ended
+	before := stacks()
+	var work sync.WaitGroup
+	defer work.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told := make(chan int, watches)
+	for range watches {
+		work.Go(func() { _ = p.Watch(ctx, &config.Function{}, func(set []Endpoint) { told <- len(set) }) })
+	}
+	for range watches {
+		<-told
+	}
+	if each := int64(stacks()-before) / watches; each > 12<<10 {
+		t.Errorf("a watch has %d bytes of stack, want 4 KiB, and no more than 12", each)
+	}
+}
+
+// silent is a source without anything to say.
+type silent struct{}
+
+func (silent) String() string { return "silent" }
+
+func (silent) Watch(ctx context.Context, _ *config.Function, report func([]Endpoint)) error {
+	return Nothing(ctx, report)
 }

@@ -20,7 +20,7 @@ type guarded struct {
 }
 
 // Watch watches with the provider.
-func (g guarded) Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error {
+func (g guarded) Watch(ctx context.Context, fn *config.Function, report func([]Endpoint)) error {
 	w := &guarding{after: g.after, report: report}
 	defer w.end()
 	return g.Provider.Watch(ctx, fn, w.hear)

@@ -16,7 +16,7 @@ func guard(t *testing.T, story func(t *testing.T, v voice, l *listener)) {
 		v, l := make(voice), &listener{}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- Guard(v, 10*time.Second).Watch(ctx, config.Function{}, l.report) }()
+		go func() { ended <- Guard(v, 10*time.Second).Watch(ctx, &config.Function{}, l.report) }()
 		story(t, v, l)
 		cancel()
 		if err := <-ended; err != nil {

@@ -30,7 +30,7 @@ func (m merged) String() string {
 }
 
 // Fixed returns what all providers will ever report, if all of them know.
-func (m merged) Fixed(fn config.Function) (set []Endpoint, ok bool) {
+func (m merged) Fixed(fn *config.Function) (set []Endpoint, ok bool) {
 	for _, p := range m {
 		more, ok := FixedSet(p, fn)
 		if !ok {
@@ -46,7 +46,7 @@ func (m merged) Fixed(fn config.Function) (set []Endpoint, ok bool) {
 }
 
 // Watch watches with every provider whose set may change.
-func (m merged) Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error {
+func (m merged) Watch(ctx context.Context, fn *config.Function, report func([]Endpoint)) error {
 	var (
 		changing []Provider
 		fixed    []Endpoint
@@ -69,7 +69,7 @@ func (m merged) Watch(ctx context.Context, fn config.Function, report func([]End
 
 // watchAll reports what all say, behind what is fixed; known tells that something
 // is, be it that there is nobody.
-func watchAll(ctx context.Context, m []Provider, fn config.Function, report func([]Endpoint), fixed []Endpoint, known bool) error {
+func watchAll(ctx context.Context, m []Provider, fn *config.Function, report func([]Endpoint), fixed []Endpoint, known bool) error {
 	var (
 		mu     sync.Mutex // guards all below, and keeps reports in order
 		said   = make([][]Endpoint, len(m))
@@ -80,6 +80,11 @@ func watchAll(ctx context.Context, m []Provider, fn config.Function, report func
 	)
 	tell := func() { // with mu held
 		if late || !slices.Contains(spoken, false) {
+			if len(m) == 1 && len(fixed) == 0 { // nothing to keep it for
+				report(said[0])
+				said[0] = nil
+				return
+			}
 			report(slices.Concat(fixed, slices.Concat(said...)))
 		}
 	}

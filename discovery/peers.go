@@ -127,7 +127,8 @@ func (p *Peers) watch(ctx, era context.Context, cfg *config.Peers, listens []str
 	if cfg.Service == "" {
 		cause = "addresses"
 	}
-	return watchWithin(ctx, era, Merge(from...), cfg.Function(), func(set []Endpoint) {
+	fn := cfg.Function()
+	return watchWithin(ctx, era, Merge(from...), &fn, func(set []Endpoint) {
 		p.found(era, routersOf(set, p.owns(cfg.Self, listens)), cause)
 	})
 }

@@ -20,7 +20,7 @@ type registryStub struct{ reports chan []Endpoint }
 
 func (registryStub) String() string { return "stub" }
 
-func (s registryStub) Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error {
+func (s registryStub) Watch(ctx context.Context, fn *config.Function, report func([]Endpoint)) error {
 	if fn.Service == "broken" {
 		return errors.New("there is no such thing")
 	}

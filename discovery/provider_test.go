@@ -74,7 +74,7 @@ type shown struct{ *discovery.Board }
 
 func (shown) String() string { return "board" }
 
-func (s shown) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (s shown) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	if !strings.HasPrefix(fn.Name, "f") {
 		s.Show(fn.Name, nil)
 	}

@@ -32,7 +32,7 @@ type record struct {
 
 // newRecord makes one of a report. Who has not proven to listen is not worth
 // remembering.
-func newRecord(source string, fn config.Function, set []Endpoint) record {
+func newRecord(source string, fn *config.Function, set []Endpoint) record {
 	proven := slices.DeleteFunc(slices.Clone(set), func(ep Endpoint) bool { return ep.Unproven })
 	return record{
 		Source: source, Function: fn.Name, Service: fn.Service, Tags: fn.ServiceTags,
@@ -68,7 +68,7 @@ func makeFolder(dir string) error {
 
 // read returns what is remembered for a function. A file that is of no use
 // costs itself.
-func (m *Memory) read(file, source string, fn config.Function) record {
+func (m *Memory) read(file, source string, fn *config.Function) record {
 	r, ok := recall[record](m, file)
 	if !ok || r.Source != source || r.Function != fn.Name || r.Service != fn.Service || !slices.Equal(r.Tags, fn.ServiceTags) {
 		return record{} // of another service: the configuration has changed

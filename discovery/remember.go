@@ -75,7 +75,7 @@ type remembering struct {
 // Watch watches with the provider. First reports without anybody who has proven
 // to listen are believed after ten seconds if there was somebody; what they name
 // is reported beside what is remembered.
-func (r remembering) Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error {
+func (r remembering) Watch(ctx context.Context, fn *config.Function, report func([]Endpoint)) error {
 	file := fileOf(r.String(), fn.Name)
 	w := &recalling{memory: r.memory, file: file, report: report, kept: r.memory.read(file, r.String(), fn)}
 	if len(w.kept.Endpoints) > 0 {
@@ -129,7 +129,7 @@ func (w *recalling) recallLocked() {
 }
 
 // hear takes a report of the source.
-func (w *recalling) hear(set []Endpoint, source string, fn config.Function) {
+func (w *recalling) hear(set []Endpoint, source string, fn *config.Function) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.ended {
@@ -153,7 +153,7 @@ func anyProven(set []Endpoint) bool {
 }
 
 // believe takes the source at its word: ten seconds have passed.
-func (w *recalling) believe(source string, fn config.Function) {
+func (w *recalling) believe(source string, fn *config.Function) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.ended && !w.spoken {
@@ -161,7 +161,7 @@ func (w *recalling) believe(source string, fn config.Function) {
 	}
 }
 
-func (w *recalling) believeLocked(set []Endpoint, source string, fn config.Function) {
+func (w *recalling) believeLocked(set []Endpoint, source string, fn *config.Function) {
 	w.spoken = true
 	w.memory.confirmed(w.file)
 	w.memory.keep(w.file, newRecord(source, fn, set))

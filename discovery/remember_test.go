@@ -38,7 +38,7 @@ func live(t *testing.T, dir string, fn config.Function) *lifetime {
 	ctx, cancel := context.WithCancel(t.Context())
 	var work sync.WaitGroup
 	work.Go(func() { _ = l.memory.Run(ctx) })
-	work.Go(func() { _ = Remember(l.source, l.memory).Watch(ctx, fn, l.report) })
+	work.Go(func() { _ = Remember(l.source, l.memory).Watch(ctx, &fn, l.report) })
 	l.end = func() {
 		synctest.Wait() // what was said is heard
 		cancel()
@@ -245,7 +245,7 @@ func TestSwap(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := &listener{}
 		ended := make(chan error)
-		go func() { ended <- s.Watch(ctx, config.Function{}, l.report) }()
+		go func() { ended <- s.Watch(ctx, &config.Function{}, l.report) }()
 		a <- somebody("10.0.0.1:1")
 		l.want(t, "10.0.0.1:1")
 		s.Use(b)
@@ -264,7 +264,7 @@ func TestSwap(t *testing.T) {
 			t.Error(err)
 		}
 		s.Use(giveUp{})
-		if err := s.Watch(t.Context(), config.Function{}, l.report); err == nil {
+		if err := s.Watch(t.Context(), &config.Function{}, l.report); err == nil {
 			t.Error("nobody hears that it gave up")
 		}
 	})

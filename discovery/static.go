@@ -37,7 +37,7 @@ func NewStatic(log *slog.Logger) *Static {
 func (s *Static) String() string { return "static" }
 
 // Fixed returns fn's endpoints, if none of them has a name that has to be resolved.
-func (s *Static) Fixed(fn config.Function) (set []Endpoint, ok bool) {
+func (s *Static) Fixed(fn *config.Function) (set []Endpoint, ok bool) {
 	set = make([]Endpoint, len(fn.Endpoints))
 	for i, ep := range fn.Endpoints {
 		if set[i], ok = Literal(ep); !ok {
@@ -50,7 +50,7 @@ func (s *Static) Fixed(fn config.Function) (set []Endpoint, ok bool) {
 // Watch reports fn's endpoints. A watch that takes over from another begins
 // with the addresses that are known: a resolver that is slow or away takes no
 // endpoint.
-func (s *Static) Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error {
+func (s *Static) Watch(ctx context.Context, fn *config.Function, report func([]Endpoint)) error {
 	last, unknown := s.endpoints(fn)
 	if !unknown {
 		report(slices.Clone(last))
@@ -80,7 +80,7 @@ func (s *Static) Watch(ctx context.Context, fn config.Function, report func([]En
 
 // endpoints are fn's, as far as their names are known; unknown tells that one
 // never was resolved.
-func (s *Static) endpoints(fn config.Function) (endpoints []Endpoint, unknown bool) {
+func (s *Static) endpoints(fn *config.Function) (endpoints []Endpoint, unknown bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, ep := range fn.Endpoints {
@@ -99,7 +99,7 @@ func (s *Static) endpoints(fn config.Function) (endpoints []Endpoint, unknown bo
 
 // resolve looks fn's names up and tells whether it has any. One that cannot be
 // resolved now keeps the addresses it had.
-func (s *Static) resolve(ctx context.Context, fn config.Function) (any bool) {
+func (s *Static) resolve(ctx context.Context, fn *config.Function) (any bool) {
 	ctx, cancel := context.WithTimeout(ctx, resolveEvery/2)
 	defer cancel()
 	for _, ep := range fn.Endpoints {

@@ -43,7 +43,7 @@ func (s *Swap) String() string {
 }
 
 // Watch watches with the one that there is.
-func (s *Swap) Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error {
+func (s *Swap) Watch(ctx context.Context, fn *config.Function, report func([]Endpoint)) error {
 	for {
 		s.mu.Lock()
 		p, era := s.now, s.ctx
@@ -61,7 +61,7 @@ func (s *Swap) Watch(ctx context.Context, fn config.Function, report func([]Endp
 }
 
 // watchWithin watches until ctx or the era of the provider ends.
-func watchWithin(ctx, era context.Context, p Provider, fn config.Function, report func([]Endpoint)) error {
+func watchWithin(ctx, era context.Context, p Provider, fn *config.Function, report func([]Endpoint)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(era, cancel)()

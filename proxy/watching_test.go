@@ -33,7 +33,7 @@ func (*scene) ScaleUp(context.Context, config.Function, int) error    { return n
 func (*scene) ScaleDown(context.Context, config.Function, int) error  { return nil }
 func (*scene) Replicas(context.Context, config.Function) (int, error) { return 0, nil }
 
-func (s *scene) Watch(ctx context.Context, _ config.Function, report func([]discovery.Endpoint)) error {
+func (s *scene) Watch(ctx context.Context, _ *config.Function, report func([]discovery.Endpoint)) error {
 	s.report = report
 	report(nil)
 	<-ctx.Done()

@@ -100,10 +100,10 @@ func (p *Platform) Failed(tell func(function string, started time.Time, err erro
 
 // Watch reports the instances of fn that run, from the first word of the engine
 // on, until ctx ends.
-func (p *Platform) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (p *Platform) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	p.mu.Lock()
 	f := p.functionLocked(fn.Name)
-	f.fn = &fn
+	f.fn = fn
 	synced := p.synced
 	p.mu.Unlock()
 	if synced {

@@ -107,7 +107,7 @@ func (s *stage) watch(fn config.Function) (v *view, stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Watch(ctx, fn, func(set []discovery.Endpoint) {
+		s.Watch(ctx, &fn, func(set []discovery.Endpoint) {
 			s.tell(fmt.Sprintf("set %d", len(set)))
 			v.sets <- seen{time.Now(), set}
 		})

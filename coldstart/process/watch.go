@@ -16,7 +16,7 @@ type watch struct {
 // Watch reports the endpoints of fn that run, until ctx ends. All reports of
 // one watch come from the goroutine that called it: in order, one at a time,
 // and when several changes come at once, only the newest set.
-func (p *Platform) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (p *Platform) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	if fn.Process == nil {
 		return discovery.Nothing(ctx, report)
 	}

@@ -19,7 +19,7 @@ func TestWatchOfSomebodyElses(t *testing.T) {
 	p := New(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	reports := 0
-	err := p.Watch(ctx, config.Function{Name: "elsewhere"}, func(set []discovery.Endpoint) {
+	err := p.Watch(ctx, &config.Function{Name: "elsewhere"}, func(set []discovery.Endpoint) {
 		if reports++; len(set) != 0 {
 			t.Errorf("reported %v", set)
 		}
@@ -60,7 +60,7 @@ func TestOutOfTheSetBeforeTheSignal(t *testing.T) {
 	go func() {
 		defer close(watched)
 		was := 0
-		s.Watch(ctx, fn, func(set []discovery.Endpoint) {
+		s.Watch(ctx, &fn, func(set []discovery.Endpoint) {
 			if len(set) == 1 {
 				close(up)
 			}

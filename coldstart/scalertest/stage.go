@@ -133,7 +133,7 @@ func (s *Stage) See(fn config.Function) (v *View, stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := s.Watch(ctx, fn, func(set []discovery.Endpoint) {
+		err := s.Watch(ctx, &fn, func(set []discovery.Endpoint) {
 			s.say(Said{Function: fn.Name, Set: set})
 			v.put(set)
 		})

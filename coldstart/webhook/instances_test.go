@@ -56,7 +56,7 @@ func playing(t *testing.T, test func(t *testing.T, s *scene)) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- s.Watch(ctx, someFunction, s.report) }()
+		go func() { done <- s.Watch(ctx, &someFunction, s.report) }()
 		synctest.Wait()
 		test(t, s)
 		cancel()

@@ -176,7 +176,7 @@ func (p *Platform) ask(ctx context.Context, f *function, fn config.Function, act
 // Watch reports the instances of fn: at first those that are there already,
 // then as they come and go. It asks the platform while instances are expected
 // or there.
-func (p *Platform) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (p *Platform) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	f := p.function(fn.Name)
 	p.mu.Lock()
 	f.slots = fn.ColdStart.Concurrency
@@ -189,7 +189,7 @@ func (p *Platform) Watch(ctx context.Context, fn config.Function, report func([]
 }
 
 // look asks the platform again and again, as often as makes sense.
-func (p *Platform) look(ctx context.Context, f *function, fn config.Function) {
+func (p *Platform) look(ctx context.Context, f *function, fn *config.Function) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for unknown, silent := true, false; ; { // unknown: it has never answered
@@ -200,7 +200,7 @@ func (p *Platform) look(ctx context.Context, f *function, fn config.Function) {
 		case <-timer.C:
 			err := f.begin(ctx)
 			if err == nil {
-				_, err = p.list(ctx, f, fn)
+				_, err = p.list(ctx, f, *fn)
 				f.end()
 			}
 			if err != nil && ctx.Err() == nil && !silent {

@@ -45,7 +45,7 @@ func listen(t *testing.T, p discovery.Provider, fn config.Function) *ear {
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
-		if err := p.Watch(ctx, fn, e.hear); err != nil {
+		if err := p.Watch(ctx, &fn, e.hear); err != nil {
 			t.Errorf("the watch ended with %v", err)
 		}
 	})

@@ -57,7 +57,7 @@ func (d *datacenter) String() string {
 }
 
 // Watch reports the instances of fn's service.
-func (d *datacenter) Watch(ctx context.Context, fn config.Function, report func([]Endpoint)) error {
+func (d *datacenter) Watch(ctx context.Context, fn *config.Function, report func([]Endpoint)) error {
 	service, mine := fn.ServiceIn(config.FromConsul)
 	if !mine {
 		return discovery.Nothing(ctx, report)

@@ -57,7 +57,7 @@ func (p *Provider) Refused() (all []discovery.Refusal) {
 }
 
 // Watch reports the endpoints of the function's service.
-func (p *Provider) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (p *Provider) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	service, mine := fn.ServiceIn(config.FromDNS)
 	if !mine {
 		return discovery.Nothing(ctx, report)

@@ -127,7 +127,7 @@ func listen(t testing.TB, p *Provider, service string) *audience {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = p.Watch(ctx, config.Function{Name: "f", Service: "dns:" + service}, func(set []discovery.Endpoint) {
+		_ = p.Watch(ctx, &config.Function{Name: "f", Service: "dns:" + service}, func(set []discovery.Endpoint) {
 			var words []string
 			for _, ep := range set {
 				words = append(words, fmt.Sprintf("%s*%d", ep.Addr, ep.Weight))

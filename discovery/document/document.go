@@ -212,8 +212,11 @@ func kind(json string) string {
 }
 
 // Join adds more endpoints of a service, in another list, and says of those
-// that cannot be added why.
+// that cannot be added why. Nobody changes a set: what is joined with none is itself.
 func Join(set, more []discovery.Endpoint) (joined []discovery.Endpoint, refused []string) {
+	if len(set) == 0 {
+		return more, nil
+	}
 	joined = append(make([]discovery.Endpoint, 0, len(set)+len(more)), set...)
 	for _, ep := range more {
 		at, known := slices.BinarySearchFunc(set, ep.ID, func(ep discovery.Endpoint, id string) int { return cmp.Compare(ep.ID, id) })

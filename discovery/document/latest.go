@@ -50,7 +50,7 @@ func (l *Latest) now() (Services, <-chan struct{}) {
 // Watch reports the endpoints of the function's service until ctx ends, from the
 // first version on and then whenever they are others. A service that is not in
 // the document has none.
-func (l *Latest) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (l *Latest) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	service, mine := fn.ServiceIn(l.source)
 	if !mine {
 		return discovery.Nothing(ctx, report)

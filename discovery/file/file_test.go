@@ -144,7 +144,8 @@ func listen(t testing.TB, p *Provider, name string) *audience {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = p.Watch(ctx, function(name), func(set []discovery.Endpoint) {
+		fn := function(name)
+		_ = p.Watch(ctx, &fn, func(set []discovery.Endpoint) {
 			var all []string
 			for _, ep := range set {
 				all = append(all, ep.Addr)
@@ -361,7 +362,7 @@ func TestAnotherServiceIsNoBusinessOfOurs(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		told := make(chan int, 1)
 		go func() {
-			_ = p.Watch(ctx, config.Function{Name: "f", Service: service}, func(set []discovery.Endpoint) { told <- len(set) })
+			_ = p.Watch(ctx, &config.Function{Name: "f", Service: service}, func(set []discovery.Endpoint) { told <- len(set) })
 		}()
 		if n := <-told; n != 0 {
 			t.Errorf("service %q has %d endpoints", service, n)

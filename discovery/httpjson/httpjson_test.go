@@ -118,7 +118,7 @@ type firstWatched struct {
 	begin func()
 }
 
-func (p *firstWatched) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (p *firstWatched) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	p.begin()
 	return p.Provider.Watch(ctx, fn, report)
 }
@@ -198,7 +198,8 @@ func TestNoAnswer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var work sync.WaitGroup
 	work.Go(func() {
-		_ = p.Watch(ctx, function("f"), func(set []discovery.Endpoint) {
+		fn := function("f")
+		_ = p.Watch(ctx, &fn, func(set []discovery.Endpoint) {
 			mu.Lock()
 			defer mu.Unlock()
 			told = append(told, fmt.Sprint(set))

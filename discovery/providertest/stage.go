@@ -84,7 +84,7 @@ func (st *stage) watchFunction(fn config.Function) *watched {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		err := st.Provider.Watch(ctx, fn, w.report)
+		err := st.Provider.Watch(ctx, &fn, w.report)
 		w.mu.Lock()
 		w.over = true
 		w.mu.Unlock()

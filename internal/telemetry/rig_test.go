@@ -227,7 +227,7 @@ type platform struct {
 
 func (p *platform) String() string { return "fake" }
 
-func (p *platform) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (p *platform) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	p.mu.Lock()
 	p.reports[fn.Name] = report
 	p.mu.Unlock()

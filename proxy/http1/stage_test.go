@@ -50,7 +50,7 @@ func (s *stage) set(endpoints ...discovery.Endpoint) {
 	s.report(endpoints)
 }
 
-func (s *stage) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (s *stage) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	s.mu.Lock()
 	if fn.Name == "f" {
 		s.report = report

@@ -25,14 +25,14 @@ type source struct {
 	fixed   map[string][]discovery.Endpoint
 }
 
-func (s *source) Fixed(fn config.Function) ([]discovery.Endpoint, bool) {
+func (s *source) Fixed(fn *config.Function) ([]discovery.Endpoint, bool) {
 	set, ok := s.fixed[fn.Name]
 	return slices.Clone(set), ok
 }
 
 func (s *source) String() string { return "source" }
 
-func (s *source) Watch(ctx context.Context, fn config.Function, report func([]discovery.Endpoint)) error {
+func (s *source) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	s.mu.Lock()
 	s.watches++
 	s.reports[fn.Name] = report

@@ -64,7 +64,7 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 		next.checked = w.checked // who is unhealthy stays so until a check says otherwise
 	}
 	k.watches[name] = next
-	if set, ok := discovery.FixedSet(k.provider, fn.Function); ok {
+	if set, ok := discovery.FixedSet(k.provider, &fn.Function); ok {
 		next.cancel = func() {}
 		next.reported, next.spoken, next.seen = set, true, time.Now()
 		k.assemble(ctx, next)
@@ -73,7 +73,7 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 	watching, cancel := context.WithCancel(ctx)
 	next.cancel = cancel
 	k.work.Go(func() {
-		err := k.provider.Watch(watching, fn.Function, func(endpoints []discovery.Endpoint) {
+		err := k.provider.Watch(watching, &fn.Function, func(endpoints []discovery.Endpoint) {
 			k.inbox.put(func() { k.inbox.reports[next] = report{endpoints, time.Now()} })
 		})
 		if err != nil && watching.Err() == nil {
