@@ -18,7 +18,11 @@ func (c *Call) choose(set *table.Set, r uint64, now time.Time) *table.Endpoint {
 	}
 	switch set.Policy {
 	case table.RoundRobin:
-		return set.NextTurn()
+		ep := set.NextTurn()
+		if c.fn.Hedging != nil && ep.Outrun.Last(now) {
+			ep = set.NextTurn() // once: all may be
+		}
+		return ep
 	case table.ConsistentHash:
 		if key, ok := c.fn.HashKey(&c.Request, c.Client.Text); ok {
 			return c.hashed(set, key, now)
@@ -27,6 +31,12 @@ func (c *Call) choose(set *table.Set, r uint64, now time.Time) *table.Endpoint {
 	// Two random choices: Mitzenmacher, "The Power of Two Choices in Randomized
 	// Load Balancing", 2001.
 	ep, other := set.DrawTwo(r)
+	if c.fn.Hedging != nil && ep.Outrun.Last(now) != other.Outrun.Last(now) {
+		if ep.Outrun.Last(now) {
+			return other
+		}
+		return ep
+	}
 	if set.Policy == table.PeakEWMA {
 		if set.Cost(other, now) < set.Cost(ep, now) {
 			return other

@@ -278,6 +278,7 @@ func (c *Call) joinHedge(err error) error {
 	}
 	now := c.since()
 	c.noteLatency(c.ep, now-c.sent, c.Started.Add(now), true) // it takes that long at least
+	c.fn.Outran(c.ep, c.Started.Add(now))
 	c.results[Canceled]++
 	c.leaveEndpoint(c.ep)
 	c.ep, c.last, c.hedgeWon = h.ep, h.ep, true

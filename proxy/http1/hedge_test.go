@@ -20,6 +20,7 @@ import (
 type slowpoke struct {
 	addr  string
 	asked atomic.Int64
+	quick atomic.Bool // it answers at once
 	say   chan string // what the next answer is
 	gone  chan error  // of each request whose connection ended before: how
 }
@@ -38,6 +39,12 @@ func newSlowpoke(t testing.TB) *slowpoke {
 				}
 			}
 			s.asked.Add(1)
+			if s.quick.Load() {
+				if _, err := io.WriteString(nc, okWith("slow")); err != nil {
+					return
+				}
+				continue
+			}
 			ended := make(chan error, 1)
 			go func() {
 				_, err := br.Peek(1)
@@ -358,4 +365,30 @@ func TestHedgingUnderSiege(t *testing.T) {
 		}
 		return n == 0 && g.proxy.InFlight() == 0
 	})
+}
+
+// An endpoint that answers nothing in time is asked last, after it has been outrun
+// three times in a row; and as before once it answers in time again.
+func TestOutrunEndpointIsAskedLast(t *testing.T) {
+	slow := newSlowpoke(t)
+	settings := "load_balancing: { policy: least_request }, hedging: { after: 50ms, budget: { percent: 100, min_per_second: 1000 } }"
+	var n counting
+	g := start(t, under(settings, slow.addr, rawEndpoint(t, n.serve(answers)), rawEndpoint(t, n.serve(answers))), parts{})
+	c := g.dial()
+	ask := func(times int) (met int64) {
+		before := slow.asked.Load()
+		for range times {
+			c.send(get)
+			c.want("GET", 200)
+		}
+		return slow.asked.Load() - before
+	}
+	began := time.Now()
+	met := ask(100)
+	// It may be tried again after 1 s, and after 2 s more.
+	if again := int64(time.Since(began)/time.Second) + 1; met < 3 || met > 3+again {
+		t.Errorf("met %d of 100 calls in %v", met, time.Since(began))
+	}
+	slow.quick.Store(true)
+	eventually(t, "it is asked as often as the others", func() bool { return ask(30) >= 5 })
 }

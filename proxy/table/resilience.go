@@ -137,6 +137,14 @@ func (f *Function) Broke(ep *Endpoint, now time.Time) {
 	ep.Link.Slots.Failed()
 }
 
+// Outran says that a second try beside one at an endpoint had the answer first.
+func (f *Function) Outran(ep *Endpoint, now time.Time) {
+	if ep.Outrun.Lost(now) && f.log != nil {
+		f.log.Info("endpoint asked last", "function", f.Name, "endpoint", ep.ID, "address", ep.Addr,
+			"cause", "hedged calls in a row were answered elsewhere first")
+	}
+}
+
 // Fared says, where the operator has rules for outliers, whether a try brought
 // what it should; an endpoint that failed too often is set aside, if not too many
 // are already.

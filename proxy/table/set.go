@@ -90,6 +90,7 @@ type Endpoint struct {
 type Link struct {
 	Slots   shaping.Slots
 	Outlier shaping.Outlier
+	Outrun  shaping.Outrun  // noted where calls are hedged
 	Latency shaping.Latency // noted where the policy is PeakEWMA
 	Conns   Transport
 
