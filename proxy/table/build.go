@@ -46,12 +46,16 @@ func (k *Keeper) build(prev *Table, cfg *config.Config) *Table {
 			delete(t.Functions, name)
 			k.enter(t, prev, name)
 		}
+		t.routes, ok = prev.routes.withOthers(prev.Functions, t.Functions, changed)
+		t.unrouted = prev.unrouted
 	} else {
 		for name := range cfg.Functions {
 			k.enter(t, prev, name)
 		}
 	}
-	t.routes, t.unrouted = buildRouter(cfg, t.Functions)
+	if !ok {
+		t.routes, t.unrouted = buildRouter(cfg, t.Functions)
+	}
 	t.refuse(t.unrouted)
 	return t
 }
