@@ -128,10 +128,10 @@ func (p *Platform) ended(in *instance, how string) {
 		err = fmt.Errorf("%w: %s", err, last)
 	}
 	p.log.Info("instance ended", "function", in.f.name, "instance", in.name, "how", strings.TrimRight(how, ","))
-	p.remove(in, false)
-	if tell != nil {
+	if tell != nil { // before what takes the engine 100 ms: somebody may be held for it
 		tell(in.f.name, since, err)
 	}
+	p.remove(in, false)
 }
 
 // How a published port is found to lead to somebody: the engine's proxy takes

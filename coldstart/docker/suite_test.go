@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +67,18 @@ func (e *engine) left(t testing.TB) []string {
 	return strings.Fields(e.docker(t, "ps", "--all", "--quiet", "--filter", "label="+labelGateway+"="+e.gateway))
 }
 
+// ended is when the engine noticed that a container had.
+func (e *engine) ended(t testing.TB, name string) time.Time {
+	t.Helper()
+	said := e.docker(t, "events", "--since", "10m", "--until", time.Now().Format(time.RFC3339Nano),
+		"--filter", "event=die", "--filter", "label="+labelInstance+"="+name, "--format", "{{.TimeNano}}")
+	ns, err := strconv.ParseInt(said, 10, 64)
+	if err != nil {
+		t.Errorf("the engine says of the end of %s: %q", name, said)
+	}
+	return time.Unix(0, ns)
+}
+
 func (e *engine) scaler() config.Scaler {
 	return config.Scaler{Type: "docker", Host: "unix://" + e.front.path, Gateway: e.gateway}
 }
@@ -93,9 +106,14 @@ func (e *engine) open(t testing.TB, log *slog.Logger, fns ...config.Function) *P
 	return p
 }
 
-func TestScaler(t *testing.T) {
+func TestScaler(t *testing.T) { scalertest.Run(t, trial(t)) }
+
+func BenchmarkEvents(b *testing.B) { scalertest.Bench(b, trial(b)) }
+
+// trial is the scaler as it is put to the test.
+func trial(t testing.TB) scalertest.Subject {
 	e := engineFor(t)
-	scalertest.Run(t, scalertest.Subject{
+	return scalertest.Subject{
 		Open: func(t testing.TB, log *slog.Logger) scalertest.Platform {
 			return e.open(t, log, e.function("restart", nil)) // the one that is found again
 		},
@@ -106,13 +124,14 @@ func TestScaler(t *testing.T) {
 			return fn
 		},
 		Left:     e.left,
+		Ended:    e.ended,
 		Outlives: true,
 		Reserves: []string{"pause", "throttle"},
 		Away: func(testing.TB) func() {
 			e.front.take(true)
 			return func() { e.front.take(false) }
 		},
-	})
+	}
 }
 
 // A front stands before the engine and can be taken away and put back.

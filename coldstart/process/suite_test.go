@@ -17,28 +17,37 @@ import (
 )
 
 func TestScaler(t *testing.T) {
+	for _, listen := range []string{"fd", "port"} {
+		t.Run(listen, func(t *testing.T) { scalertest.Run(t, trial(t, listen)) })
+	}
+}
+
+func BenchmarkEvents(b *testing.B) {
+	for _, listen := range []string{"fd", "port"} {
+		b.Run(listen, func(b *testing.B) { scalertest.Bench(b, trial(b, listen)) })
+	}
+}
+
+// trial is the scaler as it is put to the test.
+func trial(t testing.TB, listen string) scalertest.Subject {
 	reserves := []string{"pause"}
 	if err := new(limiter).ready(); err != nil {
 		t.Logf("SKIPPED: nobody has checked idle_mode throttle: %v", err)
 	} else {
 		reserves = append(reserves, "throttle")
 	}
-	for _, listen := range []string{"fd", "port"} {
-		t.Run(listen, func(t *testing.T) {
-			scalertest.Run(t, scalertest.Subject{
-				Open: func(_ testing.TB, log *slog.Logger) scalertest.Platform { return New(log) },
-				Function: func(name string, env map[string]string) config.Function {
-					return plain(name, listen, env)
-				},
-				Missing: func(name string) config.Function {
-					fn := plain(name, listen, nil)
-					fn.Process.Command = []string{"./no-such-program"}
-					return fn
-				},
-				Reserves: reserves,
-				Left:     func(t testing.TB) []string { return children(t, "/scaler") },
-			})
-		})
+	return scalertest.Subject{
+		Open: func(_ testing.TB, log *slog.Logger) scalertest.Platform { return New(log) },
+		Function: func(name string, env map[string]string) config.Function {
+			return plain(name, listen, env)
+		},
+		Missing: func(name string) config.Function {
+			fn := plain(name, listen, nil)
+			fn.Process.Command = []string{"./no-such-program"}
+			return fn
+		},
+		Reserves: reserves,
+		Left:     func(t testing.TB) []string { return children(t, "/scaler") },
 	}
 }
 

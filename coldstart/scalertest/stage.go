@@ -221,18 +221,12 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 // Get calls an instance, which may still be on its way to listening.
 func Get(t testing.TB, addr, path string) string {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
-	var body []byte
+	body := ""
 	Eventually(t, "answer of "+addr+path, func() bool {
-		resp, err := client.Get("http://" + addr + path)
-		if err != nil {
-			return false
-		}
-		defer resp.Body.Close()
-		body, err = io.ReadAll(resp.Body)
-		return err == nil && resp.StatusCode == http.StatusOK
+		body = try(addr, path)
+		return body != ""
 	})
-	return string(body)
+	return body
 }
 
 // Crash ends an instance from inside.
@@ -294,9 +288,19 @@ func describe(story []Said) string {
 }
 
 // Try calls an instance that may not answer.
-func Try(addr, path string) {
+func Try(addr, path string) { try(addr, path) }
+
+// try is Try, with what it answers; empty if it does not.
+func try(addr, path string) string {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
-	if resp, err := client.Get("http://" + addr + path); err == nil {
-		resp.Body.Close()
+	resp, err := client.Get("http://" + addr + path)
+	if err != nil {
+		return ""
 	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return ""
+	}
+	return string(body)
 }

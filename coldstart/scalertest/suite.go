@@ -18,7 +18,9 @@ import (
 // A Subject is a kind of scaler that is put to the test.
 type Subject struct {
 	// Open makes a scaler over the platform. The suite opens a second one where
-	// the first has ended, as a weir does that was restarted.
+	// the first has ended, as a weir does that was restarted. Where it looks at the
+	// platform again and again, it does so less often than Patience: what the suite
+	// waits for has to be told when it happens, and not at the next look.
 	Open func(t testing.TB, log *slog.Logger) Platform
 	// Function is one with max_scale 3 whose instances run Play with these
 	// variables.
@@ -27,6 +29,9 @@ type Subject struct {
 	Missing func(name string) config.Function
 	// Left names what is there of instances, whether the scaler knows or not.
 	Left func(t testing.TB) []string
+	// Ended is when the platform says that an instance ended; nil if weir is who
+	// notices.
+	Ended func(t testing.TB, id string) time.Time
 	// Outlives says that instances outlive their scaler.
 	Outlives bool
 	// Reserves are the idle modes with which instances are kept in reserve: pause,
@@ -54,6 +59,7 @@ func Run(t *testing.T, s Subject) {
 		{"terminal", terminal},
 		{"crash", crash},
 		{"exit at the start", exitAtStart},
+		{"told when it happens", toldWhenItHappens},
 		{"two watches", twoWatches},
 		{"restart", restart},
 	}
@@ -81,7 +87,7 @@ func Run(t *testing.T, s Subject) {
 }
 
 // stage opens the platform for functions, of which nothing is left at the end.
-func (s Subject) stage(t *testing.T, fns ...config.Function) *Stage {
+func (s Subject) stage(t testing.TB, fns ...config.Function) *Stage {
 	t.Helper()
 	st := Open(t, s.Open)
 	t.Cleanup(func() {
@@ -328,6 +334,22 @@ func exitAtStart(t *testing.T, s Subject) {
 	}
 	v.Until(0)
 	Eventually(t, "no replicas", func() bool { n, err := st.Replicas(t.Context(), fn); return err == nil && n == 0 })
+}
+
+// What happens is told although nobody asks, one thing after the other: how soon is
+// measured by Bench, that it is no look which finds it is in Subject.Open.
+func toldWhenItHappens(t *testing.T, s Subject) {
+	fn := s.Function("pushed", map[string]string{"BOOT": "50ms"})
+	st := s.stage(t, fn)
+	v, _ := st.See(fn)
+	st.Up(fn, 3)
+	v.Until(3)
+	for left := 2; left >= 0; left-- {
+		set, _ := v.Now()
+		Crash(t, set[0].Addr)
+		v.Until(left)
+		Eventually(t, "told", func() bool { return len(st.Failures(fn.Name)) == 3-left })
+	}
 }
 
 func twoWatches(t *testing.T, s Subject) {

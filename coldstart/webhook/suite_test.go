@@ -34,19 +34,22 @@ func TestMain(m *testing.M) {
 }
 
 // The receiver of the documentation passes the suite, with processes of its own.
-func TestScaler(t *testing.T) { suite(t) }
+func TestScaler(t *testing.T) { scalertest.Run(t, trial(t)) }
+
+func BenchmarkEvents(b *testing.B) { scalertest.Bench(b, trial(b)) }
 
 // And with units of systemd's, where that runs.
 func TestScalerWithSystemd(t *testing.T) {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		t.Skip("SKIPPED: systemd does not run here, so nobody has checked receiver.py --systemd")
 	}
-	suite(t, "--systemd")
+	scalertest.Run(t, trial(t, "--systemd"))
 }
 
-func suite(t *testing.T, flags ...string) {
+// trial is the scaler as it is put to the test.
+func trial(t testing.TB, flags ...string) scalertest.Subject {
 	r := receive(t, flags...)
-	scalertest.Run(t, scalertest.Subject{
+	return scalertest.Subject{
 		Open: func(t testing.TB, log *slog.Logger) scalertest.Platform { return open(t, "http://"+r.front.addr, log) },
 		Function: func(name string, env map[string]string) config.Function {
 			settings := map[string]string{"command": r.function, scalertest.Marked: "yes"}
@@ -65,14 +68,14 @@ func suite(t *testing.T, flags ...string) {
 			r.front.take(true)
 			return func() { r.front.take(false) }
 		},
-	})
+	}
 }
 
 // open makes a Platform with an admin listener for its instances.
 func open(t testing.TB, url string, log *slog.Logger) *Platform {
 	t.Helper()
 	p, err := New("platform", config.Scaler{
-		Type: "webhook", URL: url, TokenFile: tokenFile(t, secret), Timeout: 5 * time.Second, Refresh: 30 * time.Second,
+		Type: "webhook", URL: url, TokenFile: tokenFile(t, secret), Timeout: 5 * time.Second, Refresh: time.Hour,
 	}, log)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +116,7 @@ type receiver struct {
 	function string // the program that its instances run
 }
 
-func receive(t *testing.T, flags ...string) *receiver {
+func receive(t testing.TB, flags ...string) *receiver {
 	t.Helper()
 	python := testkit.Program(t, "python3", "python3")
 	self, err := os.Executable()
