@@ -21,7 +21,11 @@ func (g *gateway) prepare(cfg *config.Config) (apply func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	registry, err := g.registry.prepare(cfg.Discovery)
+	registry, err := g.registry.prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	traces, err := g.traces.prepare(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -42,17 +46,16 @@ func (g *gateway) prepare(cfg *config.Config) (apply func(), err error) {
 		registry()
 		g.peers.Use(cfg.Peers, listensOn(cfg))
 		if g.keys != nil {
-			g.keys.use(cfg.Discovery)
+			g.keys.use(cfg)
 		}
+		g.telemetry.SetRegion(cfg.Region)
 		g.newest = cfg
 		if !declares(cfg) {
 			g.declared = declarations{}
 		}
 		g.proposeLocked()
 		log()
-		if g.tracer != nil {
-			g.proxy.Trace(cfg.Telemetry.Tracing.SampleRatio)
-		}
+		traces()
 		listeners() // last: who comes over a new one has the routes that come with it
 	}, nil
 }
@@ -64,12 +67,6 @@ func changedForGood(old, new *config.Config) (names []string) {
 	}
 	if old.Admin.OverridesFile != new.Admin.OverridesFile {
 		names = append(names, "admin.overrides_file")
-	}
-	if old.Region != new.Region {
-		names = append(names, "region")
-	}
-	if old.Telemetry.Tracing.OTLPEndpoint != new.Telemetry.Tracing.OTLPEndpoint {
-		names = append(names, "telemetry.tracing.otlp_endpoint")
 	}
 	return names
 }

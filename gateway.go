@@ -18,7 +18,6 @@ import (
 	"github.com/weir-gateway/weir/internal/admin"
 	"github.com/weir-gateway/weir/internal/shift"
 	"github.com/weir-gateway/weir/internal/telemetry"
-	"github.com/weir-gateway/weir/internal/tracing"
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/http1"
 	"github.com/weir-gateway/weir/proxy/table"
@@ -28,7 +27,7 @@ import (
 type gateway struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
-	tracer    *tracing.Tracer // nil: weir takes no part in traces
+	traces    *traces
 	platforms *platforms
 	registry  *registries
 	keys      *keys // nil if the configuration has no file for them to lie over
@@ -76,12 +75,6 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 	if g.telemetry, err = telemetry.New(cfg.Telemetry, cfg.Region, log); err != nil {
 		return nil, err
 	}
-	if cfg.Telemetry.Tracing.On() {
-		if g.tracer, err = tracing.New(cfg.Telemetry.Tracing, cfg.Region, version, log); err != nil {
-			return nil, err
-		}
-		g.telemetry.Trace(g.tracer)
-	}
 	if g.watcher, err = http1.NewWatcher(); err != nil {
 		return nil, err
 	}
@@ -109,8 +102,8 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 		recorder = o.recorder(recorder)
 	}
 	g.proxy = proxy.New(g.keeper, recorder, log)
-	if g.tracer != nil {
-		g.proxy.Trace(cfg.Telemetry.Tracing.SampleRatio)
+	if g.traces, err = newTraces(cfg, g.telemetry, g.proxy, log); err != nil {
+		return nil, err
 	}
 	g.forecast = forecast.New(g.activator, g.sight, log)
 	g.forecast.Configure(cfg)
@@ -172,11 +165,9 @@ func (g *gateway) run(ctx context.Context, force <-chan struct{}) error {
 	defer stop()
 	work, control := errgroup.WithContext(control)
 	work.Go(func() error { return g.telemetry.Run(control) })
-	if g.tracer != nil {
-		work.Go(func() error { return g.tracer.Run(control) })
-	}
 	g.platforms.run(func(p platform) { work.Go(func() error { return p.Run(control) }) })
 	begin := func(run func(context.Context) error) { work.Go(func() error { return run(control) }) }
+	g.traces.run(begin)
 	g.registry.run(begin)
 	if g.keys != nil {
 		g.keys.run(begin)

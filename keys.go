@@ -16,14 +16,14 @@ import (
 // the settings of Consul change; what was said last stands meanwhile.
 type keys struct {
 	log    *slog.Logger
-	region string
 	memory func() *discovery.Memory
 	tell   func(context.Context, []config.Fragment) // ctx is over if somebody else is asked by now
 
-	mu    sync.Mutex // guards all below
-	cfg   config.Discovery
-	begin func(func(context.Context) error) // nil before run
-	end   context.CancelFunc                // of the watch that goes on
+	mu     sync.Mutex // guards all below
+	cfg    config.Discovery
+	region string                            // of this weir
+	begin  func(func(context.Context) error) // nil before run
+	end    context.CancelFunc                // of the watch that goes on
 }
 
 func newKeys(cfg *config.Config, log *slog.Logger, memory func() *discovery.Memory, tell func(context.Context, []config.Fragment)) *keys {
@@ -40,37 +40,37 @@ func (k *keys) run(begin func(func(context.Context) error)) {
 
 // use takes over newer settings. It waits for nobody: whoever calls it may hold
 // what tell needs.
-func (k *keys) use(cfg config.Discovery) {
+func (k *keys) use(cfg *config.Config) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if reflect.DeepEqual(k.cfg.Consul, cfg.Consul) && k.cfg.Remember == cfg.Remember {
+	if reflect.DeepEqual(k.cfg.Consul, cfg.Discovery.Consul) && k.cfg.Remember == cfg.Discovery.Remember && k.region == cfg.Region {
 		return
 	}
 	k.end()
-	k.cfg = cfg
+	k.cfg, k.region = cfg.Discovery, cfg.Region
 	if k.begin != nil {
 		k.watchLocked()
 	}
 }
 
 func (k *keys) watchLocked() {
-	cfg, own := k.cfg.Consul, context.Background()
+	cfg, region, own := k.cfg.Consul, k.region, context.Background()
 	own, k.end = context.WithCancel(own)
 	k.begin(func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(own, cancel)()
-		k.watch(ctx, cfg)
+		k.watch(ctx, cfg, region)
 		return nil
 	})
 }
 
-func (k *keys) watch(ctx context.Context, cfg *config.Consul) {
+func (k *keys) watch(ctx context.Context, cfg *config.Consul, region string) {
 	if cfg == nil || cfg.ConfigPrefix == "" {
 		k.tell(ctx, nil)
 		return
 	}
-	registry, err := consul.New(*cfg, k.region, k.log)
+	registry, err := consul.New(*cfg, region, k.log)
 	if err != nil {
 		k.log.Error("cannot ask consul for keys; what they said last stands", "error", err.Error())
 		return

@@ -22,13 +22,13 @@ import (
 type registries struct {
 	*discovery.Swap
 	log     *slog.Logger
-	region  string
 	declare func(context.Context, declarations) // is told what services declare
 
-	mu    sync.Mutex // guards all below
-	cfg   config.Discovery
-	now   era
-	begin func(func(context.Context) error) // nil before run
+	mu     sync.Mutex // guards all below
+	cfg    config.Discovery
+	region string // of this weir: what services in Consul are in that nobody says more of
+	now    era
+	begin  func(func(context.Context) error) // nil before run
 }
 
 // An era is how long settings last.
@@ -42,7 +42,7 @@ type era struct {
 
 func newRegistries(cfg *config.Config, log *slog.Logger, declare func(context.Context, declarations)) (*registries, error) {
 	rs := &registries{log: log, declare: declare, region: cfg.Region, cfg: cfg.Discovery}
-	now, err := rs.make(cfg.Discovery, era{})
+	now, err := rs.make(cfg.Discovery, cfg.Region, era{})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func newRegistries(cfg *config.Config, log *slog.Logger, declare func(context.Co
 
 // make makes what settings name. A memory in the same folder is the same one:
 // it has not written everything yet.
-func (rs *registries) make(cfg config.Discovery, last era) (e era, err error) {
+func (rs *registries) make(cfg config.Discovery, region string, last era) (e era, err error) {
 	e.over = func() {}
 	if last.memory != nil && cfg.Remember == rs.cfg.Remember {
 		e.memory, e.over = last.memory, last.over
@@ -64,7 +64,7 @@ func (rs *registries) make(cfg config.Discovery, last era) (e era, err error) {
 	e.others = newSources(cfg, rs.log)
 	var registry []discovery.Provider
 	if cfg.Consul != nil {
-		if e.consul, err = consul.New(*cfg.Consul, rs.region, rs.log); err != nil {
+		if e.consul, err = consul.New(*cfg.Consul, region, rs.log); err != nil {
 			return era{}, err
 		}
 		registry = e.consul.Providers()
@@ -126,24 +126,25 @@ func (rs *registries) beginLocked() {
 }
 
 // prepare makes what newer settings name, which apply takes over.
-func (rs *registries) prepare(cfg config.Discovery) (apply func(), err error) {
+func (rs *registries) prepare(cfg *config.Config) (apply func(), err error) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if reflect.DeepEqual(rs.cfg, cfg) {
+	elsewhere := cfg.Discovery.Consul != nil && cfg.Region != rs.region
+	if reflect.DeepEqual(rs.cfg, cfg.Discovery) && !elsewhere {
 		return func() {}, nil
 	}
-	next, err := rs.make(cfg, rs.now)
+	next, err := rs.make(cfg.Discovery, cfg.Region, rs.now)
 	if err != nil {
 		return nil, err
 	}
-	return func() { rs.use(cfg, next) }, nil
+	return func() { rs.use(cfg.Discovery, cfg.Region, next) }, nil
 }
 
-func (rs *registries) use(cfg config.Discovery, next era) {
+func (rs *registries) use(cfg config.Discovery, region string, next era) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	old := rs.now
-	rs.cfg, rs.now = cfg, next
+	rs.cfg, rs.region, rs.now = cfg, region, next
 	rs.Use(next.provider) // its watches are over when this returns
 	if old.consul != nil {
 		old.consul.Close()

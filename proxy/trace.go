@@ -45,6 +45,9 @@ func (p *Proxy) Trace(ratio float64) {
 	p.sampling.Store(next)
 }
 
+// LeaveTraces has weir take no part in them from now on: traceparent passes as it is.
+func (p *Proxy) LeaveTraces() { p.sampling.Store(nil) }
+
 // A trace is the call's place in one. The zero value is none.
 type trace struct {
 	message.TraceContext         // Span is weir's part

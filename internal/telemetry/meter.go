@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -38,7 +39,7 @@ func (t *Telemetry) NewMeter(function string) table.Meter {
 	switch {
 	case s != nil:
 	case len(t.functions) < maxFunctions:
-		s = newSeries(function, t.region)
+		s = newSeries(function, t.home)
 		t.functions[function] = s
 	default:
 		t.functionsDropped.Inc()
@@ -103,8 +104,8 @@ func (s *series) Tally() (calls, failed int64) {
 // series are what is counted for one function.
 type series struct {
 	function string
-	home     string // the region of this weir
-	newest   *Meter // guarded by Telemetry.mu
+	home     *atomic.Pointer[string] // the region of this weir
+	newest   *Meter                  // guarded by Telemetry.mu
 
 	set               *metrics.Set
 	retries           *metrics.Counter
@@ -118,6 +119,7 @@ type series struct {
 
 // regional is the part that is told apart by the region of the endpoint.
 type regional struct {
+	name     string
 	seconds  *metrics.PrometheusHistogram
 	upstream *metrics.PrometheusHistogram
 	calls    vector[callKey, *metrics.Counter]
@@ -130,7 +132,7 @@ type callKey struct {
 	code   uint16
 }
 
-func newSeries(function, home string) *series {
+func newSeries(function string, home *atomic.Pointer[string]) *series {
 	s := &series{function: function, home: home, set: metrics.NewSet(), places: map[coldstart.Place]bool{}}
 	s.retries = s.counter("weir_retries_total")
 	s.bytesIn = s.counter("weir_http_request_bytes_total")
@@ -204,12 +206,13 @@ func (s *series) fellBack(c *proxy.Call, waited time.Duration) {
 // region returns the part for the region of the call's last endpoint, or for
 // weir's own if it had none.
 func (s *series) region(c *proxy.Call) *regional {
-	region := regionOf(c, s.home)
+	region := regionOf(c, *s.home.Load())
 	if r, ok := s.regions.find(region); ok {
 		return r
 	}
 	return s.regions.add(region, func() *regional {
 		return &regional{
+			name:     region,
 			seconds:  s.histogram(callBuckets, "weir_http_request_duration_seconds", "region", region),
 			upstream: s.histogram(callBuckets, "weir_upstream_request_duration_seconds", "region", region),
 		}
@@ -224,9 +227,8 @@ func (s *series) call(r *regional, c *proxy.Call) *metrics.Counter {
 	if r.calls.len() >= maxCodes {
 		key.code = otherCode
 	}
-	region := regionOf(c, s.home)
 	return r.calls.add(key, func() *metrics.Counter {
-		return s.counter("weir_http_requests_total", "region", region, "code", codeLabel(key.code), "method", key.method.String())
+		return s.counter("weir_http_requests_total", "region", r.name, "code", codeLabel(key.code), "method", key.method.String())
 	})
 }
 
@@ -247,19 +249,19 @@ func (s *series) countTries(r *regional, c *proxy.Call) {
 		}
 		m, ok := r.tries.find(result)
 		if !ok {
-			m = s.newTries(r, c, result)
+			m = s.newTries(r, result)
 		}
 		m.Add(n)
 	}
 }
 
-func (s *series) newTries(r *regional, c *proxy.Call, result proxy.Result) *metrics.Counter {
-	region, label := regionOf(c, s.home), "broken"
+func (s *series) newTries(r *regional, result proxy.Result) *metrics.Counter {
+	label := "broken"
 	if result != broken {
 		label = result.String()
 	}
 	return r.tries.add(result, func() *metrics.Counter {
-		return s.counter("weir_upstream_attempts_total", "region", region, "result", label)
+		return s.counter("weir_upstream_attempts_total", "region", r.name, "result", label)
 	})
 }
 

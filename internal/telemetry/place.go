@@ -27,7 +27,7 @@ func (t *Telemetry) phaseOf(s *series, at coldstart.Place, phase string) *metric
 
 // bounded is the place if there is room to tell it apart.
 func (t *Telemetry) bounded(s *series, at coldstart.Place) coldstart.Place {
-	at.Region = cmp.Or(at.Region, t.region)
+	at.Region = cmp.Or(at.Region, t.region())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {

@@ -33,8 +33,8 @@ func (t *Telemetry) writeScene(p *page, scene Scene) {
 		reloaded = 0
 	}
 	p.gauge(reloaded, "weir_config_last_reload_successful")
-	if t.tracer != nil {
-		exported, full, failed := t.tracer.Spans()
+	if tracer := t.tracer.Load(); tracer != nil {
+		exported, full, failed := (*tracer).Spans()
 		p.gauge(exported, "weir_trace_spans_exported_total")
 		p.gauge(full, "weir_trace_spans_dropped_total", "reason", "full")
 		p.gauge(failed, "weir_trace_spans_dropped_total", "reason", "failed")
@@ -64,7 +64,7 @@ var states = []string{table.Healthy, table.Unhealthy, table.Ejected}
 // writeFunctions writes what functions show of themselves. Those without series of their
 // own are added up.
 func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
-	active := 0
+	active, home := 0, t.region()
 	held := map[string]int{}
 	watching, doors := map[string]int{}, map[string]int{}
 	endpoints := map[place]int{}
@@ -86,7 +86,7 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 		if len(set.Endpoints) > 0 {
 			active++
 		} else {
-			endpoints[place{name, t.region, "healthy"}] += 0 // a function with nobody is worth an alert
+			endpoints[place{name, home, "healthy"}] += 0 // a function with nobody is worth an alert
 		}
 		for _, ep := range set.Endpoints {
 			for _, state := range states {

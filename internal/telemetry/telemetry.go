@@ -20,9 +20,9 @@ import (
 // A Telemetry counts what has happened and writes the access log. Its methods
 // may be called from any goroutine.
 type Telemetry struct {
-	region string
+	home   *atomic.Pointer[string] // the region of this weir, which all series tell
 	access *accessLog
-	tracer Tracer // nil: none
+	tracer atomic.Pointer[Tracer] // nil: none
 
 	set              *metrics.Set // what belongs to no function
 	joined           *metrics.Counter
@@ -45,10 +45,12 @@ var (
 // New makes a Telemetry for a weir in a region. It opens the access log, and
 // fails if it cannot; log is told what goes wrong with it later.
 func New(cfg config.Telemetry, region string, log *slog.Logger) (*Telemetry, error) {
+	home := new(atomic.Pointer[string])
+	home.Store(&region)
 	t := &Telemetry{
-		region:    region,
+		home:      home,
 		set:       metrics.NewSet(),
-		overflow:  newSeries(overflowed, region),
+		overflow:  newSeries(overflowed, home),
 		functions: map[string]*series{},
 	}
 	t.joined = t.set.NewCounter("weir_start_coalesced_total")
@@ -77,9 +79,20 @@ type Tracer interface {
 	Spans() (exported, full, failed int)
 }
 
-// Trace has a Tracer told of what is recorded as traces. It is for before the
-// first Record.
-func (t *Telemetry) Trace(tracer Tracer) { t.tracer = tracer }
+// Trace has a Tracer told of what is recorded as traces from now on; nil: nobody.
+func (t *Telemetry) Trace(tracer Tracer) {
+	if tracer == nil {
+		t.tracer.Store(nil)
+		return
+	}
+	t.tracer.Store(&tracer)
+}
+
+// SetRegion says in which region this weir is from now on. What was counted stays
+// where it was.
+func (t *Telemetry) SetRegion(region string) { t.home.Store(&region) }
+
+func (t *Telemetry) region() string { return *t.home.Load() }
 
 // Record counts a call that has ended, and writes its line.
 func (t *Telemetry) Record(c *proxy.Call) {
@@ -94,10 +107,13 @@ func (t *Telemetry) Record(c *proxy.Call) {
 		t.joined.Inc()
 	}
 	if !t.access.off.Load() {
-		t.access.tell(c, t.region)
+		t.access.tell(c, t.region())
 	}
-	if t.tracer != nil && c.Recording() != nil {
-		t.tracer.Record(c)
+	if c.Recording() == nil {
+		return
+	}
+	if tracer := t.tracer.Load(); tracer != nil {
+		(*tracer).Record(c)
 	}
 }
 
@@ -147,14 +163,14 @@ func (t *Telemetry) ScalerAsked(scaler string, repeated bool, err error) {
 // StartEnded counts a start, and measures it if it went well: the phases of one
 // that failed are not whole.
 func (t *Telemetry) StartEnded(function string, p coldstart.Phases, err error) {
-	if t.tracer != nil {
-		t.tracer.StartEnded(function, p, err)
+	if tracer := t.tracer.Load(); tracer != nil {
+		(*tracer).StartEnded(function, p, err)
 	}
 	s := t.of(function)
 	if s == nil {
 		return // its function left meanwhile
 	}
-	s.counter("weir_coldstarts_total", "region", cmp.Or(p.Place.Region, t.region), "trigger", p.Cause, "result", resultOf(err)).Inc()
+	s.counter("weir_coldstarts_total", "region", cmp.Or(p.Place.Region, t.region()), "trigger", p.Cause, "result", resultOf(err)).Inc()
 	if err != nil {
 		return
 	}
@@ -166,8 +182,8 @@ func (t *Telemetry) StartEnded(function string, p coldstart.Phases, err error) {
 
 // Released measures the last phase of a start.
 func (t *Telemetry) Released(function string, p coldstart.Phases) {
-	if t.tracer != nil {
-		t.tracer.Released(function, p)
+	if tracer := t.tracer.Load(); tracer != nil {
+		(*tracer).Released(function, p)
 	}
 	if s := t.of(function); s != nil {
 		t.phaseOf(s, p.Place, "release").Update(p.Release.Seconds())
