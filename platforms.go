@@ -84,26 +84,26 @@ func (ps *platforms) changed(cfg *config.Config) (fixed []string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(cfg.Scalers)) {
-		if old, here := ps.settings[name]; here && old != cfg.Scalers[name] && !(isWebhook(old) && isWebhook(cfg.Scalers[name])) {
+		old, here := ps.settings[name]
+		if here && old != cfg.Scalers[name] && old.Type == "docker" && cfg.Scalers[name].Type == "docker" {
 			fixed = append(fixed, "scalers."+name)
 		}
 	}
 	return fixed
 }
 
-func isWebhook(s config.Scaler) bool { return s.Type == "webhook" }
-
-// prepare makes what a newer configuration names in addition, and has those that
-// it changes ready for that.
+// prepare makes what a newer configuration names in addition or with another type,
+// and has those that it changes ready for that. One that is exchanged goes on until
+// weir ends: it stops what it has raised.
 func (ps *platforms) prepare(cfg *config.Config) (apply func(), err error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	added, changed := map[string]platform{}, map[string]*webhook.Platform{}
 	for name, s := range cfg.Scalers {
 		switch old, here := ps.settings[name]; {
-		case !here:
+		case !here || old.Type != s.Type:
 			added[name], err = ps.make(name, s, cfg)
-		case old != s:
+		case old != s && s.Type == "webhook":
 			changed[name] = ps.byName[name].(*webhook.Platform)
 			err = webhook.Check(name, s)
 		}

@@ -193,7 +193,7 @@ func TestEndAfterAListener(t *testing.T) {
 func TestRefusedWhole(t *testing.T) {
 	d := dawdle(t)
 	file := filepath.Join(t.TempDir(), "weir.yaml")
-	good := static(fmt.Sprintf("127.0.0.1:%d", d.port)) + "scalers: { p: { type: process } }\n"
+	good := static(fmt.Sprintf("127.0.0.1:%d", d.port)) + "scalers: { p: { type: process }, d: { type: docker, host: tcp://127.84.0.9:1 } }\n"
 	const closed = "  - { path_prefix: /closed, function: f, access: { deny: [127.0.0.0/8] } }\n"
 	write(t, file, good)
 	w := startRun(t, file)
@@ -220,8 +220,8 @@ func TestRefusedWhole(t *testing.T) {
 		"after a restart: admin.overrides_file; restart": func(text string) string {
 			return strings.Replace(text, "admin: {", "admin: { overrides_file: kept.json, ", 1)
 		},
-		"after a restart: scalers.p; restart": func(text string) string {
-			return strings.Replace(text, "p: { type: process }", `p: { type: webhook, url: "http://127.84.0.9:1" }`, 1)
+		"after a restart: scalers.d; restart": func(text string) string {
+			return strings.Replace(text, "tcp://127.84.0.9:1", "tcp://127.84.0.9:2", 1)
 		},
 		`listeners[0].address`:       more(fmt.Sprintf(`{ address: %q }`, taken.Addr())),
 		"cannot open the access log": func(text string) string { return strings.Replace(text, "none", "/dev/null/x", 1) },

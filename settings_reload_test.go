@@ -89,3 +89,46 @@ func TestRegionIsReloaded(t *testing.T) {
 		t.Errorf("%v endpoints are in the new region", n)
 	}
 }
+
+// A scaler becomes one of another type and back: its functions are raised there from
+// then on, what the one before has raised is stopped, and no call fails.
+func TestScalerTypeIsReloaded(t *testing.T) {
+	receiver, function := startReceiver(t)
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "token"), receiverToken)
+	file, port := filepath.Join(dir, "weir.yaml"), freePort(t)
+	settings := func(scaler, instances string) string {
+		return fmt.Sprintf(`
+listeners: [{ address: "127.0.0.1:0" }]
+admin: { address: "127.0.0.1:%d" }
+telemetry: { access_log: { output: none } }
+scalers: { platform: { %s } }
+functions:
+  hello:
+    cold_start: { scaler: platform, start_timeout: 3s, idle_after: 1h }
+    %s
+routes: [{ function: hello }]
+`, port, scaler, instances)
+	}
+	here := settings("type: process", fmt.Sprintf("process: { command: [%q], listen: fd }", function))
+	there := settings(fmt.Sprintf("type: webhook, url: %q, token_file: token", receiver), fmt.Sprintf("webhook: { command: %q }", function))
+	write(t, file, here)
+	w := startRun(t, file)
+	calls := loadOn(w.url + "/id")
+	calls.more(t, 10)
+	for range 2 {
+		for _, step := range []struct {
+			text string
+			own  int // of its instances are weir's own processes
+		}{{there, 0}, {here, 1}} {
+			write(t, file, step.text)
+			if _, stderr, code := w.weir("config", "reload"); code != 0 {
+				t.Fatalf("exit code %d: %s", code, stderr)
+			}
+			calls.more(t, 10)
+			eventually(t, fmt.Sprint(step.own, " processes"), func() bool { return len(w.family()) == step.own })
+			calls.more(t, 10)
+		}
+	}
+	calls.end(t)
+}

@@ -38,7 +38,7 @@ routes: [{ function: hello }]
 func startWebhook(t *testing.T, url, command string) *running {
 	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "token"), "0123456789abcdef0123456789abcdef")
+	write(t, filepath.Join(dir, "token"), receiverToken)
 	file := filepath.Join(dir, "weir.yaml")
 	write(t, file, fmt.Sprintf(webhookConfig, freePort(t), url, command))
 	return startRun(t, file)
@@ -56,13 +56,17 @@ func freePort(t *testing.T) int {
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
-// The receiver of the documentation raises the function when it is called, and
-// puts it back when it is not.
-func TestWebhookFromNothingAndBack(t *testing.T) {
+// receiverToken is the secret of the platform.
+const receiverToken = "0123456789abcdef0123456789abcdef"
+
+// startReceiver runs the receiver of the documentation until the test ends, and
+// builds what it can start.
+func startReceiver(t *testing.T) (url, function string) {
+	t.Helper()
 	python := testkit.Program(t, "python3", "python3")
 	token := filepath.Join(t.TempDir(), "token")
-	write(t, token, "0123456789abcdef0123456789abcdef")
-	function := filepath.Join(t.TempDir(), "function")
+	write(t, token, receiverToken)
+	function = filepath.Join(t.TempDir(), "function")
 	if out, err := exec.Command("go", "build", "-o", function, "./coldstart/scalertest/function").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -75,15 +79,22 @@ func TestWebhookFromNothingAndBack(t *testing.T) {
 	if err := receiver.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		receiver.Process.Signal(syscall.SIGTERM)
 		receiver.Wait()
-	}()
+	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := startWebhook(t, "http://"+strings.TrimSpace(strings.TrimPrefix(line, "listening on ")), function)
+	return "http://" + strings.TrimSpace(strings.TrimPrefix(line, "listening on ")), function
+}
+
+// The receiver of the documentation raises the function when it is called, and
+// puts it back when it is not.
+func TestWebhookFromNothingAndBack(t *testing.T) {
+	receiver, function := startReceiver(t)
+	w := startWebhook(t, receiver, function)
 	for range 2 {
 		if res, id := w.get("/id"); res.StatusCode != 200 || id == "" {
 			t.Errorf("%s %q", res.Status, id)
@@ -216,7 +227,7 @@ func TestWebhookIsReloaded(t *testing.T) {
 	defer platform.Close()
 	dir := t.TempDir()
 	file, port := filepath.Join(dir, "weir.yaml"), freePort(t)
-	write(t, filepath.Join(dir, "token"), "0123456789abcdef0123456789abcdef")
+	write(t, filepath.Join(dir, "token"), receiverToken)
 	write(t, file, fmt.Sprintf(webhookConfig, port, gone.URL, "true"))
 	w := startRun(t, file)
 	if res, _ := w.get("/"); res.StatusCode != 503 {

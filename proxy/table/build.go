@@ -80,7 +80,7 @@ func (t *Table) changed(cfg *config.Config) (names []string, ok bool) {
 func (k *Keeper) enter(t, prev *Table, name string) {
 	fn := t.Config.Functions[name]
 	fn.Regions, fn.Spread = nil, nil // the Set goes by them, and they change for ten thousand functions at once
-	state, err := k.stateOf(prev, fn)
+	state, err := k.stateOf(t.Config, prev, fn)
 	if err != nil {
 		t.Refused = append(t.Refused, Refusal{"function " + name, err.Error()})
 		return
@@ -138,10 +138,12 @@ func (t *Table) function(name string) *Function {
 }
 
 // stateOf returns the State that the function had, or a new one.
-func (k *Keeper) stateOf(prev *Table, fn config.Function) (*State, error) {
-	// Another scaler is another life: the old one's instances are stopped with the
-	// old State.
-	if was := prev.function(fn.Name); was != nil && was.ColdStart.Scaler == fn.ColdStart.Scaler {
+func (k *Keeper) stateOf(cfg *config.Config, prev *Table, fn config.Function) (*State, error) {
+	// Another scaler is another life, and so is one of another type under the same
+	// name: the old one's instances are stopped with the old State.
+	name := fn.ColdStart.Scaler
+	if was := prev.function(fn.Name); was != nil && was.ColdStart.Scaler == name &&
+		prev.Config.Scalers[name].Type == cfg.Scalers[name].Type {
 		return was.State, nil
 	}
 	state := k.newState(fn.Name)
