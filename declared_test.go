@@ -175,6 +175,11 @@ func TestFabioFleet(t *testing.T) {
 	// One service whose instances say different things.
 	register("mix-1", "mix", echoing(t, "mix1"), "urlprefix-/mix", "urlprefix-/one")
 	register("mix-2", "mix", echoing(t, "mix2"), "urlprefix-/mix weight=0.25")
+	// One route of which each asks for something else on the way.
+	register("roll-1", "roll", echoing(t, "roll1"), "urlprefix-/roll")
+	register("roll-2", "roll", echoing(t, "roll2"), "urlprefix-/roll strip=/roll")
+	register("roll-3", "rolled", echoing(t, "roll3?"), "urlprefix-/roll prepend=/v3 host=v3.example")
+	register("closed-1", "rolled-closed", echoing(t, "closed"), "urlprefix-/roll allow=ip:10.0.0.0/8")
 	register("dc-1", "dc", echoing(t, "dc"), "urlprefix-$DC.shop.com/", "urlprefix-/reg register=reg.shop.com")
 	agent.Register(testkit.ConsulService{
 		ID: "meta-1", Name: "meta", Address: "127.0.0.1", Port: echoing(t, "meta"), Tags: []string{"weir.route"},
@@ -222,9 +227,20 @@ routes: [{ path: /own, function: own }]
 	eventually(t, "two services share", func() bool { return counts("shop.com", "/web", 100) == "map[new:10 old:90]" })
 	eventually(t, "two instances share", func() bool { return counts("a.com", "/mix", 100) == "map[mix1:75 mix2:25]" })
 
+	ways := func() string {
+		all := map[string]int{}
+		for range 30 {
+			all[w.ask("a.com", "/roll/x")]++
+		}
+		return fmt.Sprint(all)
+	}
+	eventually(t, "each has its calls as it asks for them", func() bool {
+		return ways() == "map[roll1 /roll/x:10 roll2 /x:10 roll3 v3.example/v3/roll/x:10]"
+	})
+
 	_, refused, _ := get(w.admin + "/api/v1/refused")
 	for _, reason := range []string{
-		`its address is not an IP address: \"no.address.example\"`, `its slots \"many\" are left out`, "register=reg.shop.com is left out, the route stands",
+		`its address is not an IP address: \"no.address.example\"`, "service rolled-closed, tag", `its slots \"many\" are left out`, "register=reg.shop.com is left out, the route stands",
 	} {
 		if !strings.Contains(refused, reason) {
 			t.Errorf("refused does not say %s: %s", reason, refused)

@@ -73,7 +73,14 @@ type Share struct {
 	Function string `yaml:"function"`
 	// Weight is its share among those of the split; 0 takes no calls.
 	Weight int `yaml:"weight" default:"0"`
+
+	rewrite *Rewrite // of its own, where services declare that; nil: the route's
 }
+
+// OwnRewrite is how the calls of the share go on, where that is not as the others
+// do: of the services that declare one route, one may strip what another leaves.
+// ok is false if it is the route's rewrite.
+func (s *Share) OwnRewrite() (rewrite *Rewrite, ok bool) { return s.rewrite, s.rewrite != nil }
 
 // Sticky says what keeps the calls of one client with one function of a split:
 // the same value leads to the same function, on every weir, and when weights

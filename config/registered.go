@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -162,7 +163,7 @@ func (j *joining) add(r Registered) error {
 		}
 	}
 	g := j.groups[keys[0]] // a declaration is for one host, or for all
-	if g != nil && !reflect.DeepEqual(g.first.Route, r.Route) {
+	if g != nil && !reflect.DeepEqual(withoutRewrite(g.first.Route), withoutRewrite(r.Route)) {
 		return fmt.Errorf("its calls are those of %s already, which says otherwise what becomes of them", g.first.What)
 	}
 	name := ""
@@ -181,6 +182,14 @@ func (j *joining) add(r Registered) error {
 	return nil
 }
 
+// withoutRewrite is what all who declare a route have to agree on: who may call it,
+// how urgent it is, and whether clients are sent elsewhere. How a call goes on is
+// between weir and those who have it, as in Fabio.
+func withoutRewrite(r Route) Route {
+	r.Rewrite = nil
+	return r
+}
+
 // finish makes the route of a group.
 func (j *joining) finish(g *group) {
 	route := j.route
@@ -197,8 +206,16 @@ func (j *joining) finish(g *group) {
 		route.Function = g.members[0].function
 	default:
 		weights := sharesOf(g.members)
+		alike := !slices.ContainsFunc(g.members, func(m member) bool { return !reflect.DeepEqual(m.Route.Rewrite, route.Rewrite) })
 		for i, m := range g.members {
-			route.Split = append(route.Split, Share{m.function, weights[i]})
+			share := Share{Function: m.function, Weight: weights[i]}
+			if !alike {
+				share.rewrite = cmp.Or(m.Route.Rewrite, &Rewrite{})
+			}
+			route.Split = append(route.Split, share)
+		}
+		if !alike {
+			route.Rewrite = nil
 		}
 	}
 	completeRoute(&j.cfg, &route, func(string) bool { return false })

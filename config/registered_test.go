@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,6 +12,36 @@ import (
 
 	"pgregory.net/rapid"
 )
+
+// Those who declare the same route may want its calls otherwise, but not others'
+// calls: how they go on is each one's own.
+func TestSharesWithTheirOwnRewrite(t *testing.T) {
+	cfg, err := Parse("weir.yaml", []byte("listeners: [{ address: \":8080\" }]\ndiscovery: { consul: {} }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	strips := &Rewrite{Prefix: "/"}
+	got, refused := cfg.WithRegistered([]Registered{
+		{What: "one", Service: "one", Route: Route{PathPrefix: "/a", Rewrite: strips}},
+		{What: "two", Service: "two", Route: Route{PathPrefix: "/a"}},
+		{What: "closed", Service: "closed", Route: Route{PathPrefix: "/a", Access: Access{Deny: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}},
+		{What: "alike", Service: "one", Route: Route{PathPrefix: "/b", Rewrite: strips}},
+		{What: "alike too", Service: "two", Route: Route{PathPrefix: "/b", Rewrite: &Rewrite{Prefix: "/"}}},
+	})
+	if len(refused) != 1 || refused[0].What != "closed" {
+		t.Errorf("refused is %v", refused)
+	}
+	own := func(route, share int) string {
+		rewrite, ok := got.Routes[route].Split[share].OwnRewrite()
+		return fmt.Sprint(ok, rewrite)
+	}
+	if one, two := own(0, 0), own(0, 1); one != fmt.Sprint(true, strips) || two != fmt.Sprint(true, &Rewrite{}) || got.Routes[0].Rewrite != nil {
+		t.Errorf("of one route the first has %s, the second %s", one, two)
+	}
+	if one, two := own(1, 0), own(1, 1); one != "false <nil>" || two != one || !reflect.DeepEqual(got.Routes[1].Rewrite, strips) {
+		t.Errorf("of those alike the first has %s, the second %s", one, two)
+	}
+}
 
 // What services declare comes beneath what stands in the configuration, and
 // with its defaults; one that cannot be had costs itself.

@@ -113,6 +113,11 @@ func (to *Route) lead(route *config.Route, functions map[string]*Function) (errs
 			continue
 		}
 		one := *to
+		if own, ok := share.OwnRewrite(); ok {
+			rewritten := *route
+			rewritten.Rewrite = own
+			one.Action = actionOf(&one, &rewritten)
+		}
 		one.Function, one.Priority, one.WhileCold = fn, priorityOf(route.Priority), route.WhileCold
 		one.RespondAsync = route.RespondAsync || fn.RespondAsync
 		if route.Priority == "" {
