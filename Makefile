@@ -60,6 +60,10 @@ fuzz: ## fuzz every target for FUZZTIME, 10s (FUZZ=Head for those that match)
 alloc: ## hold the allocation budgets
 	go test -count 1 -run Alloc $(TESTFLAGS) $(PKG)
 
+.PHONY: gate
+gate: ## hold what a warm call pays for cold starts, against the machine's own speed
+	go test -count 1 -run Gate $(TESTFLAGS) ./proxy -gate -v
+
 .PHONY: vet
 vet: ## go vet
 	go vet ./...
