@@ -33,6 +33,7 @@ func (c *checker) check() {
 	c.regions(top.key("regions"))
 	c.failover(top.key("failover"), c.cfg.Failover)
 	c.geography(top.key("geography"), c.cfg.Geography)
+	c.tenants(top.key("tenants"), c.cfg.Tenants)
 	for _, name := range sortedKeys(c.cfg.Functions) {
 		c.function(top.key("functions").entry(name), c.cfg.Functions[name])
 	}

@@ -83,8 +83,11 @@ func (c *checker) rateLimit(p *path, r *RateLimit) {
 	if r.Burst != r.Requests && (r.Burst < 1 || r.Burst > mostRequests) {
 		c.fail(p.key("burst"), "leave it out for as many as requests", "must be from 1 to %d, not %d", mostRequests, r.Burst)
 	}
-	if r.Key != "function" && r.Key != "client" && !validField.MatchString(r.Header()) {
-		c.fail(p.key("key"), "say key: function, key: client or key: header:x-api-key", "is nobody's: %q", r.Key)
+	switch {
+	case r.Key == "tenant":
+		c.byTenant(p.key("key"))
+	case r.Key != "function" && r.Key != "client" && !validField.MatchString(r.Header()):
+		c.fail(p.key("key"), "say key: function, key: client, key: tenant or key: header:x-api-key", "is nobody's: %q", r.Key)
 	}
 	c.atLeastOne(p.key("max_keys"), r.MaxKeys)
 	if r.Shared && c.cfg.Peers == nil {

@@ -38,6 +38,8 @@ type Config struct {
 	Failover Failover `yaml:"failover"`
 	// Geography says where clients are.
 	Geography Geography `yaml:"geography"`
+	// Tenants are those on whose behalf calls come.
+	Tenants Tenants `yaml:"tenants"`
 	// Functions by name.
 	Functions map[string]Function `yaml:"functions"`
 	// Scalers by name; a function's cold_start.scaler points here. One may be

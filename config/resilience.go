@@ -53,9 +53,9 @@ type RateLimit struct {
 	// Burst is how many may come at once; as many as Requests if not given.
 	Burst int `yaml:"burst"`
 	// Key says whose calls are counted together: all of the function's (function),
-	// those of one client (client: an address, or of IPv6 one /64), or those with
-	// the same value of a field (header:x-api-key; those without it are together
-	// too).
+	// those of one client (client: an address, or of IPv6 one /64), those of one
+	// tenant (tenant, see Config.Tenants), or those with the same value of a field
+	// (header:x-api-key). Those without a tenant, or the field, are together too.
 	Key string `yaml:"key" default:"function"`
 	// MaxKeys is for how many keys there are buckets, about 140 bytes each. Beyond
 	// it those that have not been used for long are forgotten.

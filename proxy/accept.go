@@ -20,6 +20,9 @@ var (
 // accept decides which fields of the head pass, and adds weir's own.
 func (p *Proxy) accept(c *Call) error {
 	hops := c.dropFields()
+	if c.table.TenantHeader != nil && !c.Client.Trusted {
+		c.dropTenant()
+	}
 	c.describe()
 	p.identify(c)
 	if s := p.sampling.Load(); s != nil {

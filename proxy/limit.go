@@ -24,6 +24,8 @@ func (c *Call) limit() (err error) {
 	switch {
 	case r.Key == "client":
 		key = clientKey(c.Client.Addr)
+	case r.Key == "tenant":
+		key = shaping.KeyOf(c.Tenant())
 	case c.fn.RateHeader != nil:
 		key = shaping.KeyOf(table.FieldValue(c.Request.Fields, c.fn.RateHeader))
 	}

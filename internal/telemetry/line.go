@@ -13,7 +13,7 @@ import (
 
 // appendLine writes a call's line of the access log. Every field is there in
 // every line, in this order, but for those that only some calls have: trace_id
-// and span_id, queue_ms or cold_start_ms, and error.
+// and span_id, queue_ms or cold_start_ms, tenant, and error.
 //
 // A string that is read as bytes is not copied: the compiler sees that nobody
 // writes to them.
@@ -70,6 +70,10 @@ func appendLine(b []byte, c *proxy.Call, home string) []byte {
 	b = strconv.AppendInt(b, int64(c.Tries()), 10)
 	b = append(b, `,"user_agent":`...)
 	b = appendText(b, message.Get(c.Request.Fields, message.UserAgent))
+	if tenant := c.Tenant(); tenant != nil {
+		b = append(b, `,"tenant":`...)
+		b = appendText(b, tenant)
+	}
 	if c.Cause() != "" && c.Err() != nil {
 		b = append(b, `,"error":`...)
 		b = appendText(b, []byte(c.Err().Error()))

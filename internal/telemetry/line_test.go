@@ -56,6 +56,14 @@ func TestLines(t *testing.T) {
 			`"method":"POST","host":"api.example.com","path":"/gone","function":"gone","region":"here","upstream_addr":"",`+
 			`"status":503,"upstream_status":0,"cause":"NC","protocol":"HTTP/1.1","bytes_in":0,"bytes_out":999,"duration_ms":0.1,`+
 			`"upstream_ms":0.1,"attempts":0,"user_agent":"","error":"the function has never had an endpoint"}`)
+	if line := lineOf(t, r, "GET", "/a", "X-Tenant: a"); strings.Contains(line, "tenant") {
+		t.Error("a stranger has said whose its call is:", line)
+	}
+	r.trusted = true
+	if line := lineOf(t, r, "GET", "/a", `X-Tenant: a"b`); !strings.HasSuffix(line, `"user_agent":"","tenant":"a\"b"}`+"\n") {
+		t.Error("no tenant:", line)
+	}
+	r.trusted = false
 	if line := lineOf(t, r, "GET", "/.weir/async/0123456789abcdef"); !strings.Contains(line, `"path":"/.weir/async/*"`) {
 		t.Error("the secret of a call to come back for is logged:", line)
 	}

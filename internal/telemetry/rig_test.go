@@ -24,6 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const twoFunctions = `
+tenants: { header: x-tenant }
 functions:
   hello: { endpoints: [{ address: "127.0.0.1:9001", region: us-east }] }
   gone: { endpoints: [] }
@@ -39,6 +40,7 @@ type rig struct {
 	keeper    *table.Keeper
 	proxy     *proxy.Proxy
 	platform  *platform
+	trusted   bool              // the client is a trusted proxy
 	peek      func(*proxy.Call) // called for each call that has ended, before it is recorded
 }
 
@@ -106,7 +108,7 @@ func (r *rig) carry(c *proxy.Call, method, path string, fields ...string) {
 	c.Begin()
 	c.Down = &client{woken: make(chan struct{}, 1)}
 	c.Started = time.Now()
-	c.Client = message.Client{Addr: netip.MustParseAddr("192.0.2.7"), Text: []byte("192.0.2.7"), Scheme: []byte("http"), Port: []byte("80")}
+	c.Client = message.Client{Addr: netip.MustParseAddr("192.0.2.7"), Text: []byte("192.0.2.7"), Scheme: []byte("http"), Port: []byte("80"), Trusted: r.trusted}
 	c.Request.Method, c.Request.Path, c.Request.Minor = []byte(method), []byte(path), 1
 	c.Request.Host, c.Request.Authority = []byte("api.example.com"), []byte("api.example.com:80")
 	for _, f := range fields {

@@ -14,7 +14,7 @@ func TestRateLimit(t *testing.T) {
 	f := func(name, limit string, fields []string, in ...int) {
 		t.Helper()
 		t.Run(name, func(t *testing.T) {
-			g := start(t, under("rate_limit: { requests: 3, window: 1h, "+limit+" }", says(t, ok)), parts{prepare: trustLoopback})
+			g := start(t, under("rate_limit: { requests: 3, window: 1h, "+limit+" }", says(t, ok))+"tenants: { header: X-Tenant }\n", parts{prepare: trustLoopback})
 			c := g.dial()
 			for i, more := range fields {
 				for n := range in[i] + 2 {
@@ -42,6 +42,9 @@ func TestRateLimit(t *testing.T) {
 	}
 	f("of the function", "key: function", []string{"X-Api-Key: a\r\n", "X-Api-Key: b\r\n"}, 3, 0)
 	f("by field", "key: 'header:X-API-Key'", []string{"x-api-key: a\r\n", "X-Api-Key: b\r\n", ""}, 3, 3, 3)
+	f("by tenant", "key: tenant", []string{
+		"X-Tenant: a\r\n", "x-tenant: b\r\n", "", "X-Tenant: \r\n", "X-Tenant: a\r\nX-Tenant: c\r\n", "Connection: x-tenant\r\nX-Tenant: d\r\n",
+	}, 3, 3, 3, 0, 0, 0)
 	f("by client", "key: client, burst: 2", []string{
 		"X-Forwarded-For: 192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.2\r\n", "X-Forwarded-For: 2001:db8::1\r\n", "X-Forwarded-For: 2001:db8::ffff:1\r\n", "X-Forwarded-For: 2001:db8:0:1::1\r\n",
 	}, 2, 2, 2, 0, 2)

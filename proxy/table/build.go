@@ -114,7 +114,7 @@ func (k *Keeper) enter(t, prev *Table, name string) {
 	}
 }
 
-// locate fills in where clients are. A database that cannot be read now, though it
+// locate fills in where clients are, and where it is said whose calls are. A database that cannot be read now, though it
 // could when the configuration was checked, leaves what was known before.
 func (k *Keeper) locate(t, prev *Table) {
 	var before *geo.Map
@@ -127,6 +127,7 @@ func (k *Keeper) locate(t, prev *Table) {
 		t.Refused = append(t.Refused, Refusal{"geography.database", err.Error()})
 	}
 	t.PlaceHeader = bytesOf(t.Config.Geography.Header)
+	t.TenantHeader = bytesOf(t.Config.Tenants.Header)
 }
 
 // function returns one by its name; nil if it is not there, or no table.

@@ -24,6 +24,9 @@ type Table struct {
 	// PlaceHeader is the field in which trusted proxies say where a client is; nil:
 	// there is none.
 	PlaceHeader []byte
+	// TenantHeader is the field in which trusted proxies say whose a call is; nil:
+	// there is none.
+	TenantHeader []byte
 
 	routes   router
 	unrouted []Refusal // of routes
