@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 		serveRegistered()
 		return
 	}
+	if os.Getenv(ledgerFile) != "" {
+		serveLedger()
+	}
 	code := m.Run()
 	if binary.dir != "" {
 		os.RemoveAll(binary.dir)
@@ -222,12 +225,23 @@ func (w *running) get(path string) (*http.Response, string) {
 // metric sums the samples of a name that have all of these labels.
 func (w *running) metric(name string, labels ...string) (sum float64) {
 	w.t.Helper()
+	return w.sum(w.metrics(), name, labels...)
+}
+
+// metrics is all of them at one moment.
+func (w *running) metrics() string {
+	w.t.Helper()
 	_, body, err := get(w.admin + "/metrics")
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return body
+}
+
+func (w *running) sum(metrics, name string, labels ...string) (sum float64) {
+	w.t.Helper()
 next:
-	for line := range strings.Lines(body) {
+	for line := range strings.Lines(metrics) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if series != name && !strings.HasPrefix(series, name+"{") {
 			continue

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -15,10 +16,16 @@ func Program(t testing.TB, name, pkg string) string {
 	if err == nil {
 		return path
 	}
-	const missing = "SKIPPED: %s is not here (apt-get install %s), so nobody has checked this"
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(missing, name, pkg)
-	}
-	t.Skipf(missing, name, pkg)
+	Without(t, "%s is not here (apt-get install %s)", name, pkg)
 	return ""
+}
+
+// Without skips a test that cannot run here, loudly; under CI=true it fails.
+func Without(t testing.TB, format string, args ...any) {
+	t.Helper()
+	said := "SKIPPED: " + fmt.Sprintf(format, args...) + ", so nobody has checked this"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(said)
+	}
+	t.Skip(said)
 }
