@@ -65,8 +65,5 @@ func changedForGood(old, new *config.Config) (names []string) {
 	if old.Admin.Address != new.Admin.Address {
 		names = append(names, "admin.address")
 	}
-	if old.Admin.OverridesFile != new.Admin.OverridesFile {
-		names = append(names, "admin.overrides_file")
-	}
 	return names
 }

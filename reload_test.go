@@ -217,9 +217,6 @@ func TestRefusedWhole(t *testing.T) {
 		"takes effect only after a restart: admin.address; restart weir, or take the change back": func(text string) string {
 			return strings.Replace(text, `admin: { address: "127.0.0.1:0" }`, `admin: { address: "127.0.0.3:0" }`, 1)
 		},
-		"after a restart: admin.overrides_file; restart": func(text string) string {
-			return strings.Replace(text, "admin: {", "admin: { overrides_file: kept.json, ", 1)
-		},
 		"after a restart: scalers.d; restart": func(text string) string {
 			return strings.Replace(text, "tcp://127.84.0.9:1", "tcp://127.84.0.9:2", 1)
 		},

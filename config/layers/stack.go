@@ -30,10 +30,10 @@ type Parts struct {
 // methods may be called from any goroutine.
 type Stack struct {
 	Parts
-	keep string        // the file in which overrides outlive a restart; empty for none
 	wake chan struct{} // capacity one: something that Run looks at has changed
 
 	mu      sync.Mutex // one change at a time; guards all below
+	keep    string     // the file in which overrides outlive a restart; empty for none
 	now     layers
 	cfg     *config.Config
 	history []Entry
@@ -232,11 +232,18 @@ func (s *Stack) stand(next layers, cfg *config.Config, e Entry) error {
 		s.now = next
 		return nil
 	}
+	file := cfg.Admin.OverridesFile
+	if err := s.keepBeside(file, next.overrides); err != nil {
+		return err
+	}
 	apply, err := s.Prepare(cfg)
 	if err != nil {
+		s.forget(file)
 		return err
 	}
 	s.now = next
+	file, s.keep = s.keep, file
+	s.forget(file)
 	told := slices.Equal(cfg.Warnings, s.cfg.Warnings)
 	s.cfg = cfg
 	s.enter(e)

@@ -331,6 +331,55 @@ func TestOverridesAreKept(t *testing.T) {
 	}
 }
 
+// The file in which overrides are kept can be another while weir runs: they move,
+// unless something stands in their way, and then nothing changes.
+func TestOverridesMove(t *testing.T) {
+	in := func(file string) string { return "admin: { overrides_file: " + file + " }\n" + document }
+	d := sit(t, document)
+	if err := d.override("functions/hello/timeouts/request", `"3s"`); err != nil {
+		t.Fatal(err)
+	}
+	files := func() string {
+		names, err := filepath.Glob(filepath.Join(d.dir, "*.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range names {
+			names[i] = filepath.Base(names[i])
+		}
+		return strings.Join(names, " ")
+	}
+	move := func(text, refused, want string) {
+		t.Helper()
+		d.put("weir.yaml", text)
+		err := d.Reload("a test")
+		if refused == "" && err != nil || refused != "" && (err == nil || !strings.Contains(err.Error(), refused)) {
+			t.Errorf("%v, want %q", err, refused)
+		}
+		if got := files(); got != want {
+			t.Errorf("there are %s, want %s", got, want)
+		}
+		if d.timeout() != "3s" {
+			t.Errorf("the timeout is %s", d.timeout())
+		}
+	}
+	move(in("one.json"), "", "one.json")
+	move(in("two.json"), "", "two.json")
+	d.start()
+	move(in("two.json"), "", "two.json") // the same, after a restart with it
+	d.put("other.json", "[]")
+	move(in("other.json"), "other.json is there already", "other.json two.json")
+	move(in("no/folder.json"), "admin.overrides_file: the overrides cannot be kept there", "other.json two.json")
+	d.unfit = errors.New("a listener has no address")
+	move(in("three.json"), "a listener has no address", "other.json two.json")
+	d.unfit = nil
+	move(in("three.json"), "", "other.json three.json")
+	move(document, "", "other.json") // they end with weir now
+	d.put("weir.yaml", in("three.json"))
+	d.start()
+	d.is("1s", 1)
+}
+
 func (d *desk) keys(pairs ...string) {
 	var fragments []config.Fragment
 	for i := 0; i < len(pairs); i += 2 {

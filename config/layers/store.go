@@ -27,6 +27,39 @@ func (s *Stack) save(list []Override) error {
 	return nil
 }
 
+// keepBeside keeps overrides in another file as well, which settings name that may
+// yet be refused. What somebody else has kept there is not written over.
+func (s *Stack) keepBeside(file string, list []Override) error {
+	if file == s.keep || file == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(list, "", "  ")
+	if err != nil {
+		return err
+	}
+	switch _, err := os.Lstat(file); {
+	case err == nil:
+		return fmt.Errorf("admin.overrides_file: %s is there already, and the overrides that stand would take its place; name a new file, or restart weir to have what it says", file)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("admin.overrides_file: %w", err)
+	}
+	if err := replace(file, append(text, '\n')); err != nil {
+		return fmt.Errorf("admin.overrides_file: the overrides cannot be kept there: %w", err)
+	}
+	return nil
+}
+
+// forget takes away the file that keepBeside has made for nothing, or the one that
+// has been moved from: with it, a later start would find what does not stand.
+func (s *Stack) forget(file string) {
+	if file == s.keep || file == "" {
+		return
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.Log.Error("a file of overrides that are not kept there any more is left", "file", file, "error", err.Error())
+	}
+}
+
 // replace writes a file so that whoever reads it has the old one or the new
 // one, also after the power has gone.
 func replace(name string, text []byte) error {
