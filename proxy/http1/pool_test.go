@@ -208,12 +208,13 @@ func TestDialsAreBounded(t *testing.T) {
 	g := start(t, limited(addr, "max_dials: 7", "connect: 300ms"), parts{})
 	began := time.Now()
 	var all, looks sync.WaitGroup
-	over, most := make(chan struct{}), 0
+	over, most, once := make(chan struct{}), 0, 0
 	looks.Go(func() {
 		for {
 			// The kernel makes the table while it is read, so a look may have
 			// one that ended and the one after it: the least of a few is true.
-			most = max(most, min(synSent(t, addr), synSent(t, addr), synSent(t, addr)))
+			a, b, c := synSent(t, addr), synSent(t, addr), synSent(t, addr)
+			most, once = max(most, min(a, b, c)), max(once, a, b, c)
 			select {
 			case <-over:
 				return
@@ -233,8 +234,8 @@ func TestDialsAreBounded(t *testing.T) {
 	all.Wait()
 	close(over)
 	looks.Wait()
-	if most < 1 || most > 7 {
-		t.Errorf("%d connections on their way at once, want 7", most)
+	if once < 1 || most > 7 { // that there are any, one look is enough to say
+		t.Errorf("%d connections on their way at once, %d at the least of a few looks; want 7", once, most)
 	}
 	// All who waited when a dial began hear what it came to: not each after
 	// the other.
