@@ -20,26 +20,28 @@ func (c *checker) whileCold(p *path, w *WhileCold, fn Function) {
 		c.wakeRule(p.key("wake_filter").item(i), rule)
 	}
 	if w.Fallback != nil {
-		c.fallback(p.key("fallback"), *w.Fallback, fn)
+		c.instead(p.key("fallback"), w.Fallback.Function, w.Fallback.Status, w.Fallback.Body, fn.Name)
 	}
 }
 
-func (c *checker) fallback(p *path, fb Fallback, fn Function) {
+// instead checks what has a call instead of the function called self: another one, or
+// a fixed answer.
+func (c *checker) instead(p *path, other string, code int, text, self string) {
 	function, status, body := p.key("function"), p.key("status"), p.key("body")
 	answers := c.d.isGiven(status.String()) || c.d.isGiven(body.String())
 	switch {
-	case fb.Function == "" && !answers:
-		if c.d.sound(function, status, body) {
+	case other == "" && !answers:
+		if c.d.isGiven(p.String()) && c.d.sound(function, status, body) {
 			c.fail(p, "say function: NAME, or status: 503 and body: TEXT", "has nothing to fall back to")
 		}
-	case fb.Function == "":
-		c.staticAnswer(p, fb.Status, fb.Body)
+	case other == "":
+		c.staticAnswer(p, code, text)
 	case answers:
 		c.fail(function, "say one of them", "is there, and a fixed answer too")
-	case fb.Function == fn.Name:
+	case other == self:
 		c.fail(function, "name another", "is the function itself")
 	default:
-		c.leadsTo(function, fb.Function)
+		c.leadsTo(function, other)
 	}
 }
 

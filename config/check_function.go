@@ -35,6 +35,7 @@ func (c *checker) function(p *path, fn Function) {
 	c.coldStart(p.key("cold_start"), fn.ColdStart)
 	c.ahead(p.key("cold_start"), fn)
 	c.whileCold(p.key("while_cold"), fn.WhileCold, fn)
+	c.lastResort(p.key("fallback"), fn.Fallback, fn.Name)
 	c.scaler(p, fn)
 	if fn.Docker != nil {
 		c.docker(p.key("docker"), fn.Docker)

@@ -21,6 +21,9 @@ func (c *checker) routes(p *path) {
 		if fn, known := c.cfg.Functions[route.Function]; known && c.d.isGiven(at.key("while_cold").String()) {
 			c.whileCold(at.key("while_cold"), route.WhileCold, fn)
 		}
+		if c.d.isGiven(at.key("fallback").String()) {
+			c.lastResort(at.key("fallback"), route.Fallback, route.Function)
+		}
 		c.unique(at, route, seen)
 	}
 	c.regexLimit(p)

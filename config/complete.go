@@ -75,6 +75,7 @@ func completeFunction(cfg *Config, fn *Function, d *document, at *path) {
 	}
 	inherit(&fn.Timeouts, &cfg.Defaults.Timeouts, given("timeouts"))
 	completeWhileCold(fn.WhileCold)
+	completeLastResort(fn.Fallback)
 	if r := fn.RateLimit; r != nil && !given("rate_limit")("burst") {
 		r.Burst = r.Requests
 	}
@@ -110,6 +111,10 @@ func completeRoute(cfg *Config, r *Route, given func(key string) bool) {
 		r.Priority = cmp.Or(cfg.Functions[r.Function].Priority, "normal")
 	}
 	completeWhileCold(r.WhileCold)
+	completeLastResort(r.Fallback)
+	if r.Fallback == nil {
+		r.Fallback = cfg.Functions[r.Function].Fallback
+	}
 	if !given("respond_async") {
 		r.RespondAsync = cfg.Functions[r.Function].RespondAsync
 	}

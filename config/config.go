@@ -255,6 +255,8 @@ type Function struct {
 	RespondAsync bool `yaml:"respond_async" default:"false"`
 	// WhileCold says what callers get while it is down, other than to be held.
 	WhileCold *WhileCold `yaml:"while_cold"`
+	// Fallback has the calls that the function cannot answer.
+	Fallback *LastResort `yaml:"fallback"`
 	// Process is what a scaler of type process runs.
 	Process *Process `yaml:"process"`
 	// Docker is what a scaler of type docker runs.
@@ -350,6 +352,9 @@ type Route struct {
 	// WhileCold is what callers that come this way get while the function is
 	// down; without it the function's.
 	WhileCold *WhileCold `yaml:"while_cold"`
+	// Fallback has the calls that come this way and that the function cannot answer;
+	// without it the function's.
+	Fallback *LastResort `yaml:"fallback"`
 }
 
 // Shutdown is how weir leaves on SIGTERM.

@@ -127,11 +127,15 @@ func (c *Call) bodyAgain() bool { return !c.BodyTouched || c.Down.Rewind() }
 // idempotent tells whether sending the call twice does what once does, RFC
 // 9110 section 9.2.2, or the client says so.
 func (c *Call) idempotent() bool {
+	return c.idempotentMethod() || message.Get(c.Request.Fields, message.IdempotencyKey) != nil
+}
+
+func (c *Call) idempotentMethod() bool {
 	switch string(c.Request.Method) {
 	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
 		return true
 	}
-	return message.Get(c.Request.Fields, message.IdempotencyKey) != nil
+	return false
 }
 
 // widenChoice lets the call go where it was before if it was everywhere, the

@@ -65,6 +65,10 @@ type Call struct {
 	held     time.Duration   // in line
 	waited   time.Duration   // in that of the function it fell back from
 	from     *table.Function // that function; nil if it did not
+	before   *Visit          // there, if it had tries
+	reached  bool            // an endpoint may have carried it out
+	gaveUp   error           // what it had come to when it got its fixed answer
+	resorted string          // why, if that was the last resort
 	sent     time.Duration   // after Started, when the last try began
 	answer   time.Duration   // after Started, when the head of the answer was in
 	failed   time.Duration   // after Started, when it was clear that none comes

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"time"
@@ -148,10 +149,10 @@ func (c *Call) retryAfter() int {
 	if errors.Is(c.err, shaping.ErrLimited) {
 		return max(1, int((c.quota.Next+time.Second-1)/time.Second)) // as RateLimit says it: not spread
 	}
-	wait := time.Second
-	if verdict, closed := errors.AsType[*coldstart.NoStart](c.err); closed {
+	wait, err := time.Second, cmp.Or(c.err, c.gaveUp)
+	if verdict, closed := errors.AsType[*coldstart.NoStart](err); closed {
 		wait = verdict.Retry
-	} else if errors.Is(c.err, shaping.ErrOpen) {
+	} else if errors.Is(err, shaping.ErrOpen) {
 		wait = c.fn.Breaker.Left(time.Now())
 	} else if c.fn.Start != nil {
 		wait, _ = c.fn.Start.Status().Wait(c.now())

@@ -49,12 +49,18 @@ func (p *Proxy) fallBack(c *Call) error {
 		c.ours = static{fb.Status, fb.Body}
 		return nil
 	}
-	next := c.table.Functions[fb.Function]
+	return p.enter(c, fb.Function)
+}
+
+// enter gives the call to another function.
+func (p *Proxy) enter(c *Call, function string) error {
+	next := c.table.Functions[function]
 	if next == nil { // the table does without it, and says why in refused
 		return errNoEndpoint
 	}
 	c.leave(time.Now())
 	c.waited, c.held, c.cold = c.held, 0, false
+	c.counted = false // by the limit of a function that has it no more
 	c.fn, c.Trailers, c.Idle = next, next.Trailers, next.Timeouts.StreamIdle
 	return p.admit(c)
 }

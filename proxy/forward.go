@@ -28,6 +28,9 @@ func (p *Proxy) forward(c *Call) error {
 	if c.recording != nil {
 		c.noteTry(err)
 	}
+	if err == nil || c.hedged || faultOf(err).again != beforeSent {
+		c.reached = true
+	}
 	if err == nil {
 		c.answer = c.since()
 		c.noteLatency(c.ep, c.answer-c.sent, c.Started.Add(c.answer), c.Response.Status < 500)

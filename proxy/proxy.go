@@ -103,17 +103,24 @@ func (p *Proxy) pass(c *Call) error {
 	}
 	for {
 		err := p.attempt(c)
-		if err == errNoneLeft || err == shaping.ErrOpen && c.err != nil {
-			return c.err // what the last try came to
-		}
 		if c.fallsBack(err) {
 			if err := p.fallBack(c); err != nil || c.ours != nil {
 				return err
 			}
 			continue
 		}
-		if again, end := p.again(c, err); !again {
+		again, end := false, c.err // what the last try came to, if there can be no other
+		if err != errNoneLeft && (err != shaping.ErrOpen || c.err == nil) {
+			again, end = p.again(c, err)
+		}
+		switch {
+		case again:
+		case c.to.Fallback == nil || !c.resortsTo(c.to.Fallback, end):
 			return end
+		default:
+			if err := p.resort(c, end); err != nil || c.ours != nil {
+				return err
+			}
 		}
 	}
 }
@@ -127,7 +134,7 @@ func (p *Proxy) attempt(c *Call) error {
 	if err := p.take(c); err != nil { // an endpoint and a slot on it, in one step
 		return err
 	}
-	if c.to.Mirror != nil && c.tries == 0 {
+	if c.to.Mirror != nil && c.tries == 0 && c.before == nil {
 		p.mirror(c)
 	}
 	if err := p.forward(c); err != nil {

@@ -161,5 +161,8 @@ func (c *Call) addedToResponse(dated bool) []message.Field {
 	if c.prefers > 0 || c.fn.Start != nil || c.coldAs != nil {
 		added = c.addCold(added)
 	}
+	if c.resorted != "" {
+		added = c.addResort(added)
+	}
 	return c.addCookie(c.addQuota(added))
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/weir-gateway/weir/proxy"
+	"github.com/weir-gateway/weir/proxy/table"
 )
 
 // A method is one of those that have a value of the label method. A client may
@@ -59,8 +60,8 @@ func codeLabel(code uint16) string {
 }
 
 // regionOf is where the call's last endpoint is, or else home.
-func regionOf(c *proxy.Call, home string) string {
-	if ep := c.Endpoint(); ep != nil && ep.Region != "" {
+func regionOf(ep *table.Endpoint, home string) string {
+	if ep != nil && ep.Region != "" {
 		return ep.Region
 	}
 	return home

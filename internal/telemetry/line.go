@@ -13,7 +13,8 @@ import (
 
 // appendLine writes a call's line of the access log. Every field is there in
 // every line, in this order, but for those that only some calls have: trace_id
-// and span_id, queue_ms or cold_start_ms, tenant, and error.
+// and span_id, queue_ms or cold_start_ms, tenant, fallback_from and
+// fallback_reason, and error.
 //
 // A string that is read as bytes is not copied: the compiler sees that nobody
 // writes to them.
@@ -36,7 +37,7 @@ func appendLine(b []byte, c *proxy.Call, home string) []byte {
 	b = append(b, `,"function":`...)
 	b = appendText(b, []byte(c.Function().Name))
 	b = append(b, `,"region":`...)
-	b = appendText(b, []byte(regionOf(c, home)))
+	b = appendText(b, []byte(regionOf(c.Endpoint(), home)))
 	b = append(b, `,"upstream_addr":`...)
 	if ep := c.Endpoint(); ep != nil {
 		b = appendText(b, []byte(ep.Addr))
@@ -67,18 +68,32 @@ func appendLine(b []byte, c *proxy.Call, home string) []byte {
 	b = append(b, `,"upstream_ms":`...)
 	b = appendMillis(b, c.UpstreamDuration())
 	b = append(b, `,"attempts":`...)
-	b = strconv.AppendInt(b, int64(c.Tries()), 10)
+	b = strconv.AppendInt(b, int64(attempts(c)), 10)
 	b = append(b, `,"user_agent":`...)
 	b = appendText(b, message.Get(c.Request.Fields, message.UserAgent))
 	if tenant := c.Tenant(); tenant != nil {
 		b = append(b, `,"tenant":`...)
 		b = appendText(b, tenant)
 	}
+	if from, _ := c.FellBack(); from != nil && c.Resorted() != "" {
+		b = append(b, `,"fallback_from":`...)
+		b = appendText(b, []byte(from.Name))
+		b = append(b, `,"fallback_reason":`...)
+		b = appendText(b, []byte(c.Resorted()))
+	}
 	if c.Cause() != "" && c.Err() != nil {
 		b = append(b, `,"error":`...)
 		b = appendText(b, []byte(c.Err().Error()))
 	}
 	return append(b, '}', '\n')
+}
+
+// attempts are the tries of the call, those at a function it has left too.
+func attempts(c *proxy.Call) int {
+	if b := c.Before(); b != nil {
+		return b.Tries + c.Tries()
+	}
+	return c.Tries()
 }
 
 // appendTrace writes which trace the call belongs to, and which of its spans is

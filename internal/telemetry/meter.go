@@ -162,7 +162,7 @@ func (s *series) count(c *proxy.Call) {
 		r.upstream.Update(d.Seconds())
 	}
 	if n := c.Tries(); n > 0 {
-		s.countTries(r, c)
+		s.countTries(r, c.Tried, answerBroke(c))
 		if n > 1 {
 			s.retries.Add(n - 1)
 		}
@@ -198,6 +198,10 @@ func (s *series) fellBack(c *proxy.Call, waited time.Duration) {
 		to = name
 	}
 	s.counter("weir_fallbacks_total", "to", to).Inc()
+	if b := c.Before(); b != nil {
+		s.countTries(s.regionOf(b.Endpoint), func(r proxy.Result) int { return int(b.Results[r]) }, false)
+		s.retries.Add(b.Tries - 1)
+	}
 	if waited > 0 {
 		s.heldOf("fallback").Update(waited.Seconds())
 	}
@@ -205,8 +209,10 @@ func (s *series) fellBack(c *proxy.Call, waited time.Duration) {
 
 // region returns the part for the region of the call's last endpoint, or for
 // weir's own if it had none.
-func (s *series) region(c *proxy.Call) *regional {
-	region := regionOf(c, *s.home.Load())
+func (s *series) region(c *proxy.Call) *regional { return s.regionOf(c.Endpoint()) }
+
+func (s *series) regionOf(ep *table.Endpoint) *regional {
+	region := regionOf(ep, *s.home.Load())
 	if r, ok := s.regions.find(region); ok {
 		return r
 	}
@@ -238,13 +244,13 @@ const broken = proxy.NumResults
 
 // countTries counts the call's tries by how they ended, all of them in the
 // region of the last.
-func (s *series) countTries(r *regional, c *proxy.Call) {
+func (s *series) countTries(r *regional, tried func(proxy.Result) int, broke bool) {
 	for result := range proxy.NumResults {
-		n := c.Tried(result)
+		n := tried(result)
 		if n == 0 {
 			continue
 		}
-		if result == proxy.Answered && answerBroke(c) {
+		if result == proxy.Answered && broke {
 			result = broken
 		}
 		m, ok := r.tries.find(result)

@@ -20,9 +20,10 @@ type Route struct {
 	EncodedSlash string
 	Priority     coldstart.Priority
 	RespondAsync bool
-	WhileCold    *config.WhileCold // nil: nothing of that
-	Mirror       *Mirror           // nil: no calls are copied
-	Pattern      string            // of its path, as it was written
+	WhileCold    *config.WhileCold  // nil: nothing of that
+	Fallback     *config.LastResort // nil: a fault is a fault
+	Mirror       *Mirror            // nil: no calls are copied
+	Pattern      string             // of its path, as it was written
 	Action
 
 	kind       config.PathKind
@@ -100,7 +101,7 @@ func (to *Route) lead(route *config.Route, functions map[string]*Function) (errs
 			return []error{fmt.Errorf("its function %s is not there", route.Function)}
 		}
 		to.Function, to.Priority = functions[route.Function], priorityOf(route.Priority)
-		to.WhileCold, to.RespondAsync = route.WhileCold, route.RespondAsync
+		to.WhileCold, to.RespondAsync, to.Fallback = route.WhileCold, route.RespondAsync, route.Fallback
 		return nil
 	}
 	var routes []*Route
@@ -119,12 +120,15 @@ func (to *Route) lead(route *config.Route, functions map[string]*Function) (errs
 			one.Action = actionOf(&one, &rewritten)
 		}
 		one.Function, one.Priority, one.WhileCold = fn, priorityOf(route.Priority), route.WhileCold
-		one.RespondAsync = route.RespondAsync || fn.RespondAsync
+		one.RespondAsync, one.Fallback = route.RespondAsync || fn.RespondAsync, route.Fallback
 		if route.Priority == "" {
 			one.Priority = priorityOf(fn.Priority)
 		}
 		if route.WhileCold == nil {
 			one.WhileCold = fn.WhileCold
+		}
+		if route.Fallback == nil {
+			one.Fallback = fn.Fallback
 		}
 		routes, weights = append(routes, &one), append(weights, share.Weight)
 		sum += share.Weight
