@@ -10,7 +10,7 @@ const explainable = `listeners: [{ address: ":8080" }]
 peers: { addresses: ["10.0.0.1:8080"] }
 defaults: { timeouts: { request: 5s } }
 functions:
-  web: { endpoints: ["127.0.0.1:9001"] }
+  web: { endpoints: ["127.0.0.1:9001"], fallback: { status: 202 } }
   next: { endpoints: ["127.0.0.1:9002"], timeouts: { connect: 2s }, rate_limit: { requests: 60, window: 1m, key: client, shared: true } }
   secret: { cold_start: { scaler: process }, process: { command: [/bin/true], env: { TOKEN: hunter2 } } }
 routes:
@@ -28,7 +28,7 @@ func TestExplain(t *testing.T) {
 		says []string
 	}{
 		{[]string{"--url", "https://api.example.com/shop/x?y=1"}, 0, []string{
-			"GET api.example.com/shop/x\n", "goes to web, by routes[0] (file " + file + ":9:5)", "because  path_prefix /",
+			"GET api.example.com/shop/x\n", "goes to web, by routes[0] (file " + file + ":9:5)", "because  path_prefix /", "note     what web cannot answer has the answer 202 after circuit_open, no_endpoint, ",
 			"not by   routes[1], path_prefix /shop to next (file " + file + ":10:5): it asks for header x-canary is \"1\""}},
 		{[]string{"--url", "http://h/shop", "--header", "X-Canary: 1"}, 0, []string{"goes to next, by routes[1]", "because  header x-canary is \"1\"", "before   routes[0]"}},
 		{[]string{"--url", "http://API.example.com:8443/only", "--method", "POST"}, 0, []string{"goes to next, by routes[2]", "because  host api.example.com", "because  method POST",

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // A LastResort has the calls that a function cannot answer: another function, or a
@@ -25,6 +27,15 @@ type LastResort struct {
 	Status int `yaml:"status" default:"503"`
 	// Body of the fixed answer, as text.
 	Body string `yaml:"body"`
+}
+
+// Text is what it does as people say it.
+func (l *LastResort) Text() string {
+	has := fmt.Sprintf("the answer %d", l.Status)
+	if l.Function != "" {
+		has = "the function " + l.Function
+	}
+	return has + " after " + strings.Join(l.On, ", ")
 }
 
 // Has tells whether it is for calls that have come to a reason, or, without one,

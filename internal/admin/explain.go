@@ -120,6 +120,9 @@ func (a Asked) Explain(cfg *config.Config, explain func(*message.Request) table.
 		if e.Route.Access != nil {
 			out.Notes = append(out.Notes, "the route has access rules: who may not call it is answered 403")
 		}
+		if l := e.Route.Fallback; l != nil {
+			out.Notes = append(out.Notes, "what "+at.Function+" cannot answer has "+l.Text())
+		}
 		if r := cfg.Functions[at.Function].RateLimit; r != nil {
 			note := "of " + at.Function + " come in " + r.Text() + "; beyond it the answer is 429"
 			if r.Shared {
