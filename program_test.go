@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(ledgerFile) != "" {
 		serveLedger()
 	}
+	if os.Getenv(chainNext) != "" {
+		serveChain()
+	}
 	code := m.Run()
 	if binary.dir != "" {
 		os.RemoveAll(binary.dir)
