@@ -37,6 +37,7 @@ type Call struct {
 	hedgeWon bool             // and its answer was the first
 	trying   message.Canceler // what ends the present try, if it may be hedged
 	tryGen   uint64
+	lateness int       // how often the present try was told that it takes long
 	whole    time.Time // the deadline of the call, while Deadline is that of a try
 
 	to       *table.Route

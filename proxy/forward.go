@@ -34,7 +34,7 @@ func (p *Proxy) forward(c *Call) error {
 	if err == nil {
 		c.answer = c.since()
 		c.noteLatency(c.ep, c.answer-c.sent, c.Started.Add(c.answer), c.Response.Status < 500)
-		if !c.LateAt.IsZero() && c.Started.Add(c.answer).Before(c.LateAt) {
+		if !c.LateAt.IsZero() && c.lateness == 0 && c.Started.Add(c.answer).Before(c.LateAt) {
 			c.ep.Outrun.Won()
 		}
 		if c.ep.Outlier.Fared() {

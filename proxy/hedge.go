@@ -58,8 +58,17 @@ type lateCall Call
 // Trying notes what ends the call's own try.
 func (l *lateCall) Trying(c message.Canceler, gen uint64) { l.trying, l.tryGen = c, gen }
 
-// Late begins the second try.
-func (l *lateCall) Late() { (*Call)(l).startHedge() }
+// Late begins the second try. If the budget does not allow one it asks again when the
+// call has taken twice as long, and so on: of calls that are late by the moment that
+// is one in twenty, and the budget is for those that are late by far.
+func (l *lateCall) Late() {
+	c := (*Call)(l)
+	now := c.Started.Add(c.since())
+	c.lateness++
+	if !c.startHedge(now) {
+		c.LateAt = now.Add(now.Sub(c.Sent))
+	}
+}
 
 // mayHedge tells whether the call may be at two endpoints at once: to do it twice is
 // to do it once, there is no body to send twice, and it has not stood in line. A cookie
@@ -91,31 +100,42 @@ func (c *Call) watchForHedge() {
 		}
 		after = max(slowest, leastHedge)
 	}
-	c.Hedge, c.LateAt = (*lateCall)(c), c.Sent.Add(after)
+	c.Hedge, c.LateAt, c.lateness = (*lateCall)(c), c.Sent.Add(after), 0
 }
 
 // leastHedge is how long a call waits at least before its second try: what takes less
 // is the machine's doing, not an endpoint's.
 const leastHedge = time.Millisecond
 
-// startHedge begins a second try, if there is an endpoint for it and the budget
-// allows.
-func (c *Call) startHedge() {
-	now := c.Started.Add(c.since())
-	if !c.fn.Hold.Empty() || c.fn.Places != nil && !c.fn.Places.Take() {
-		return
+// mayPay takes the second try out of the budget, if that allows it: the first time it
+// is asked, if enough is left for those who ask again.
+func (c *Call) mayPay(now time.Time) bool {
+	switch {
+	case c.lateness == 1:
+		return c.fn.Hedges.SpendEarly(now)
+	case c.lateness > 2 && c.fn.Hedges.Left(now) < 1:
+		return false // it was told once
 	}
-	ep := c.pickOther(now)
-	if ep != nil && !c.fn.Hedges.Spend(now) {
+	return c.fn.Hedges.Spend(now)
+}
+
+// startHedge begins a second try, if there is an endpoint for it and the budget
+// allows. It returns false if only the budget does not.
+func (c *Call) startHedge(now time.Time) bool {
+	if !c.fn.Hold.Empty() || c.fn.Places != nil && !c.fn.Places.Take() {
+		return true
+	}
+	ep, poor := c.pickOther(now), false
+	if ep != nil && !c.mayPay(now) {
 		ep.Link.Slots.GiveBack()
-		ep = nil
+		ep, poor = nil, true
 	}
 	if ep == nil {
 		if c.fn.Places != nil {
 			c.fn.Places.GiveBack()
 		}
 		c.fn.Hold.Wake(1)
-		return
+		return !poor
 	}
 	h := &hedge{call: c, ep: ep, x: c.Exchange, sent: now.Sub(c.Started), ended: make(chan struct{})}
 	h.down.init()
@@ -131,6 +151,7 @@ func (c *Call) startHedge() {
 	}
 	c.hedge, c.hedged = h, true
 	go h.run()
+	return true
 }
 
 // pickOther takes a slot at an endpoint that the call's own try is not at: of the

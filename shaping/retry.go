@@ -94,11 +94,25 @@ func (b *Budget) Spend(now time.Time) bool {
 	return true
 }
 
+// SpendEarly is Spend for a try that may come later as well: it leaves a third of what
+// is allowed to those that have waited, and refuses without a word.
+func (b *Budget) SpendEarly(now time.Time) bool {
+	if left := b.Left(now); left < 1 || 3*left <= b.allowed(now) {
+		return false
+	}
+	b.tries.count(now)
+	return true
+}
+
 // Refused is how many further tries there were that the budget did not allow.
 func (b *Budget) Refused() int { return int(b.refused.Load()) }
 
 // Left is how many further tries the budget allows at the moment now.
 func (b *Budget) Left(now time.Time) int {
-	allowed := b.calls.sum(now)*b.percent.Load()/100 + b.perSecond.Load()*windowSeconds
-	return int(max(0, allowed-b.tries.sum(now)))
+	return max(0, b.allowed(now)-int(b.tries.sum(now)))
+}
+
+// allowed is how many there may be in the window.
+func (b *Budget) allowed(now time.Time) int {
+	return int(b.calls.sum(now)*b.percent.Load()/100 + b.perSecond.Load()*windowSeconds)
 }

@@ -67,6 +67,17 @@ func TestBudgetAsTheModel(t *testing.T) {
 					tries = append(tries, now.Unix())
 				}
 			},
+			"early try": func(t *rapid.T) {
+				allowed := within(calls)*percent/100 + perSecond*windowSeconds
+				left, refused := allowed-within(tries), b.Refused()
+				want := left >= 1 && 3*left > allowed
+				if got := b.SpendEarly(now); got != want || b.Refused() != refused {
+					t.Fatalf("%d of %d left: allowed early %v, want %v; %d refused, before %d", left, allowed, got, want, b.Refused(), refused)
+				}
+				if want {
+					tries = append(tries, now.Unix())
+				}
+			},
 			"time": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 25_000).Draw(t, "ms")) * time.Millisecond)
 			},

@@ -58,6 +58,9 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 			} else {
 				u.x.LateAt = time.Time{}
 				u.x.Hedge.Late()
+				if again := u.lateAt(); !again.IsZero() {
+					next = earlier(deadline, again)
+				}
 			}
 		}
 		if *expecting {

@@ -392,3 +392,44 @@ func TestOutrunEndpointIsAskedLast(t *testing.T) {
 	slow.quick.Store(true)
 	eventually(t, "it is asked as often as the others", func() bool { return ask(30) >= 5 })
 }
+
+// A third of the budget is for calls that have waited twice as long: the seven that
+// are late first take the rest, and the next three are hedged all the same, but later.
+func TestHedgesAreSavedForTheSlowest(t *testing.T) {
+	var n atomic.Int64
+	serve := func(nc net.Conn, br *bufio.Reader) { // the first try of each call is never answered
+		for {
+			if _, err := head(br); err != nil {
+				return
+			}
+			if n.Add(1)%2 == 1 {
+				awaitGone(nc)
+				return
+			}
+			if _, err := io.WriteString(nc, ok); err != nil {
+				return
+			}
+		}
+	}
+	const after = 50 * time.Millisecond
+	settings := "hedging: { after: 50ms, budget: { percent: 0, min_per_second: 1 } }, timeouts: { request: 1s }"
+	g := start(t, under(settings, rawEndpoint(t, serve), rawEndpoint(t, serve)), parts{})
+	g.quiet = true
+	c := g.dial()
+	began := time.Now()
+	for i := range 10 {
+		sent := time.Now()
+		c.send(get)
+		c.want("GET", 200)
+		if took := time.Since(sent); i >= 7 && took < 2*after && time.Since(began) < 9*time.Second {
+			t.Errorf("call %d of ten has had its second try after less than %v", i+1, took)
+		}
+	}
+	c.send(get)
+	if time.Since(began) < 9*time.Second { // else the budget is a new one
+		c.want("GET", 504)
+		if refused := g.keeper.Table().Functions["f"].Hedges.Refused(); refused != 1 {
+			t.Errorf("%d calls were refused a second try, want 1", refused)
+		}
+	}
+}

@@ -124,7 +124,8 @@ type Hedge interface {
 	// Trying says, once there is a connection, what ends the try from outside.
 	Trying(c Canceler, gen uint64)
 	// Late says that the moment LateAt has come without a head of an answer. It is
-	// called once, by the goroutine of the try, which goes on.
+	// called by the goroutine of the try, which goes on, and again if it sets another
+	// LateAt.
 	Late()
 }
 
