@@ -42,20 +42,22 @@ type band struct {
 // templates and prefixes are looked up whole, at the depths and with the variables
 // that occur; only regular expressions are gone through one by one.
 //
-// It is two lines of the cache. The first routes of the band are those of the
+// It is two lines of the cache, and what is asked for first is in both: the second
+// would else wait for the first. The first routes of the band are those of the
 // tagged entries, one each.
 type plan struct {
-	tags       tags
-	depths     uint64 // bit n: there is a prefix of n segments; 0 is that of the prefix /
-	precedence int
-	more       *more // nil: every entry has a tag, and is one route without conditions
-	shapes     uint32
-	choices    uint16 // bit n: tagged entry n is a choice in more
-	tagged     uint8  // how many entries have a tag
-	exact      bool   // there are exact paths
-	bounds     [tagged + 1]uint32
-	count      uint32 // of routes
-	_          [2]uint32
+	tags    tags
+	depths  uint64 // bit n: there is a prefix of n segments; 0 is that of the prefix /
+	more    *more  // nil: every entry has a tag, and is one route without conditions
+	shapes  uint32
+	choices uint16 // bit n: tagged entry n is a choice in more
+	tagged  uint8  // how many entries have a tag
+	exact   bool   // there are exact paths
+	count   uint32 // of routes
+	bounds  [tagged + 1]uint32
+
+	precedence int // which match begins with
+	_          int
 }
 
 // more is what few plans have.
