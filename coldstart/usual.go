@@ -18,7 +18,8 @@ func (u *usual) add(d time.Duration) {
 	u.n++
 }
 
-// quantile of the remembered starts, by nearest rank; 0 if there is none.
+// quantile of the remembered starts, the higher of two between which it lies; 0 if
+// there is none.
 func (u *usual) quantile(q float64) time.Duration {
 	n := min(u.n, len(u.took))
 	if n == 0 {

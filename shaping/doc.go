@@ -22,4 +22,9 @@
 // over to gobreaker when it trips. gobreaker takes a lock and reads the clock
 // twice for every call; half-open, where that does not matter, is the part that
 // is easily got wrong.
+//
+// Decision, 2026-11-26: what stops the window of a fresh endpoint (slots.go) is a rule
+// of its own and not an Adaptive. From 8 calls to 256 are five rounds, 500 answers; an
+// Adaptive wants a hundred for each of its steps, and what it finds is a limit for
+// good, which nobody has asked for here.
 package shaping

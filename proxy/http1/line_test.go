@@ -420,6 +420,39 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
+// An instance that works on four at once does not get hundreds for answering four.
+func TestSlowStartStopsWhereAnswersSlowDown(t *testing.T) {
+	g, s := cold(t, "")
+	const n = 600
+	var clients []*client
+	for range n {
+		c := g.dial()
+		c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+		clients = append(clients, c)
+	}
+	g.held(n)
+	var inside, most atomic.Int64
+	workers := make(chan struct{}, 4)
+	s.raise(t, 0, func(http.ResponseWriter, *http.Request) {
+		now := inside.Add(1)
+		for was := most.Load(); now > was && !most.CompareAndSwap(was, now); {
+			was = most.Load()
+		}
+		workers <- struct{}{}
+		time.Sleep(5 * time.Millisecond)
+		<-workers
+		inside.Add(-1)
+	})
+	for _, c := range clients {
+		c.want("GET", 200)
+	}
+	// It is 30 or so (shaping, TestWindowStopsAtTheKnee); on a busy machine the first
+	// answers take longer, and more.
+	if most := most.Load(); most >= 256 {
+		t.Errorf("%d calls at once", most)
+	}
+}
+
 // Streams are never answered to their end: time opens the window as well.
 func TestSlowStartOfSlowAnswers(t *testing.T) {
 	t.Parallel()
