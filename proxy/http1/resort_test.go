@@ -3,6 +3,7 @@ package http1_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -140,4 +141,41 @@ routes: [{ path_prefix: /, function: f }, { path_prefix: /own, function: f, fall
 	if err != nil || r.StatusCode != 503 || body != "busy" || len(r.Header.Get("Retry-After")) != 4 { // of an hour, and up to a fifth more
 		t.Errorf("%v %v %q", err, r, body)
 	}
+}
+
+// An answer that comes before the body has been sent can be given up as well; the
+// rest of the body is nobody's.
+func TestLastResortInTheMiddleOfTheBody(t *testing.T) {
+	t.Parallel()
+	early := rawEndpoint(t, func(nc net.Conn, br *bufio.Reader) {
+		if _, err := head(br); err == nil {
+			_, _ = io.WriteString(nc, says5(503, ""))
+			_, _ = io.Copy(io.Discard, br) // what was on the way
+		}
+	})
+	g := start(t, under("fallback: { on: [5xx], status: 202, body: later }", early), parts{})
+	for _, framing := range []string{"Content-Length: 4000000\r\n", "Transfer-Encoding: chunked\r\n"} {
+		c := g.dial()
+		go func() {
+			_, _ = io.WriteString(c, "PUT / HTTP/1.1\r\nHost: h\r\n"+framing+"\r\n")
+			for range 4 {
+				if strings.HasPrefix(framing, "T") {
+					_, _ = io.WriteString(c, "f4240\r\n")
+				}
+				_, _ = c.Write(make([]byte, 1_000_000))
+				if strings.HasPrefix(framing, "T") {
+					_, _ = io.WriteString(c, "\r\n")
+				}
+			}
+			_, _ = io.WriteString(c, "0\r\n\r\n")
+		}()
+		r, body, err := c.answer("PUT")
+		if err != nil || r.StatusCode != 202 || body != "later" || r.Header.Get("X-Weir-Fallback") != "status" {
+			t.Errorf("%s%v %v %q", framing, err, r, body)
+		}
+	}
+	if fn := g.keeper.Table().Functions["f"]; fn != nil {
+		eventually(t, "nobody is inside", func() bool { inside, _ := fn.Gate.Inside(); return inside == 0 })
+	}
+	eventually(t, "the slot is free", func() bool { return g.endpoint(0).Link.Slots.InFlight() == 0 })
 }
