@@ -237,3 +237,22 @@ func TestManyAskForOne(t *testing.T) {
 		t.Errorf("%d instances, want max_scale 3", n)
 	}
 }
+
+func TestPortsThatNoConnectionTakes(t *testing.T) {
+	for _, c := range []struct {
+		dealt       string
+		least, most int
+	}{
+		{"32768\t60999\n", 61000, 65535},
+		{"32768 65000", 16384, 32767},
+		{"1024\t65535", 0, 0},
+		{"17000 65535", 0, 0},
+		{"", 0, 0},
+		{"32768", 0, 0},
+		{"ten twenty", 0, 0},
+	} {
+		if least, most := outside(c.dealt); least != c.least || most != c.most {
+			t.Errorf("%q: %d to %d, want %d to %d", c.dealt, least, most, c.least, c.most)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -167,7 +168,7 @@ func newBirth(proc *config.Process) (*birth, error) {
 // giveSocket opens the socket of an instance, as its 3, and what the
 // trampoline answers on, as its 4.
 func (p *Platform) giveSocket(in *instance, b *birth, c *child, ours, theirs *fds) (handover int, err error) {
-	socket, addr, err := p.claimPort(in)
+	socket, addr, err := p.claimPort(in, 0, 0)
 	if err != nil {
 		return -1, err
 	}
@@ -189,7 +190,8 @@ func (p *Platform) giveSocket(in *instance, b *birth, c *child, ours, theirs *fd
 // was given. Until the instance takes it somebody else could; the kernel makes
 // that unlikely: such ports are odd, the local ports of connections even.
 func (p *Platform) givePort(in *instance, b *birth) error {
-	l, addr, err := p.claimPort(in)
+	least, most := quietPorts()
+	l, addr, err := p.claimPort(in, least, most)
 	if err != nil {
 		return err
 	}
@@ -215,20 +217,53 @@ func (p *Platform) forked(in *instance, pid int) {
 	in.pid = pid
 }
 
-// claimPort opens a socket on a loopback port that no instance was given,
-// not even one that has not taken it yet.
-func (p *Platform) claimPort(in *instance) (socket int, addr string, err error) {
+// claimPort opens a socket on a loopback port that no instance was given, not even
+// one that has not taken it yet: one from least to most, if it can be had.
+func (p *Platform) claimPort(in *instance, least, most int) (socket int, addr string, err error) {
 	var refused fds // held meanwhile, or the kernel might offer them again
 	defer func() { refused.close() }()
-	for {
-		if socket, addr, err = listen(); err != nil {
-			return -1, "", err
+	for try := 0; ; try++ {
+		port := 0 // the kernel's choice
+		if most > 0 && try < 100 {
+			port = least + rand.IntN(most-least+1)
 		}
-		if p.claim(in, addr) {
+		switch socket, addr, err = listen(port); {
+		case err != nil && port > 0:
+			continue // somebody has it
+		case err != nil:
+			return -1, "", err
+		case p.claim(in, addr):
 			return socket, addr, nil
 		}
 		refused.add(socket)
 	}
+}
+
+// quietPorts are those that the kernel gives to no outgoing connection. A program
+// takes its port some milliseconds after weir has let go of it; of the others a
+// connection may have it by then, and the program ends: three starts of 10,000, beside
+// the conformance suites of three scalers (2026-11-26). 0 is that there are too few.
+func quietPorts() (least, most int) {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return 0, 0
+	}
+	return outside(string(text))
+}
+
+// outside is where there is room beside the range that the kernel deals out: above
+// it, or else below, away from where services are registered.
+func outside(dealt string) (least, most int) {
+	const enough, registered, last = 1000, 16384, 65535
+	var from, to int
+	switch n, _ := fmt.Sscan(dealt, &from, &to); {
+	case n != 2:
+	case last-to >= enough:
+		return to + 1, last
+	case from-registered >= enough:
+		return registered, from - 1
+	}
+	return 0, 0
 }
 
 func (p *Platform) claim(in *instance, addr string) bool {

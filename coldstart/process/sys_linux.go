@@ -19,9 +19,9 @@ const (
 	sigcont = unix.SIGCONT
 )
 
-// listen opens a listening socket on a free loopback port. It is a blocking
-// one, as systemd's are.
-func listen() (fd int, addr string, err error) {
+// listen opens a listening socket on a loopback port, a free one if port is 0. It is
+// a blocking one, as systemd's are.
+func listen(port int) (fd int, addr string, err error) {
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, "", os.NewSyscallError("socket", err)
@@ -31,7 +31,7 @@ func listen() (fd int, addr string, err error) {
 			unix.Close(fd)
 		}
 	}()
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return -1, "", os.NewSyscallError("bind", err)
 	}
 	if err := unix.Listen(fd, math.MaxUint16); err != nil { // the kernel cuts it to somaxconn

@@ -21,7 +21,7 @@ const (
 var errLinux = errors.New("the process platform needs Linux")
 
 func openNull() (int, error)                                      { return -1, errLinux }
-func listen() (fd int, addr string, err error)                    { return -1, "", errLinux }
+func listen(int) (fd int, addr string, err error)                 { return -1, "", errLinux }
 func knock(int, string) (net.Conn, error)                         { return nil, errLinux }
 func pipe(_, _ *fds) (int, error)                                 { return -1, errLinux }
 func (*birth) fork() (int, error)                                 { return 0, errLinux }

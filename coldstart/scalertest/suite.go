@@ -339,7 +339,7 @@ func exitAtStart(t *testing.T, s Subject) {
 // What happens is told although nobody asks, one thing after the other: how soon is
 // measured by Bench, that it is no look which finds it is in Subject.Open.
 func toldWhenItHappens(t *testing.T, s Subject) {
-	fn := s.Function("pushed", map[string]string{"BOOT": "50ms"})
+	fn := s.Function("pushed", nil)
 	st := s.stage(t, fn)
 	v, _ := st.See(fn)
 	st.Up(fn, 3)

@@ -9,7 +9,7 @@ instance is a transient unit of systemd's (systemd-run --user unless root), so
 that it outlives this receiver; otherwise it is a child of it. Whoever has the
 token can run commands here: give it to weir only.
 """
-import argparse, hashlib, hmac, json, os, shlex, shutil, signal, socket, subprocess, sys, threading, time
+import argparse, hashlib, hmac, json, os, random, shlex, shutil, signal, socket, subprocess, sys, threading, time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,12 +20,17 @@ WINDOW = 300    # seconds that a signature holds
 
 
 def free_address():
-    """An address that nobody listens on and no other instance was given."""
+    """An address that nobody listens on and no other instance was given. Above 61000,
+    Linux gives none to outgoing connections, which could have it before the instance."""
     given = [i.address for f in functions.values() for i in f["instances"].values()]
     while True:
+        port = random.randrange(61000, 65536)
+        address = "127.0.0.1:%d" % port
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            address = "127.0.0.1:%d" % s.getsockname()[1]
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         if address not in given:
             return address
 
