@@ -22,26 +22,26 @@ const (
 // listen opens a listening socket on a loopback port, a free one if port is 0. It is
 // a blocking one, as systemd's are.
 func listen(port int) (fd int, addr string, err error) {
-	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, "", os.NewSyscallError("socket", err)
 	}
 	defer func() {
 		if err != nil {
-			unix.Close(fd)
+			unix.Close(socket)
 		}
 	}()
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := unix.Bind(socket, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return -1, "", os.NewSyscallError("bind", err)
 	}
-	if err := unix.Listen(fd, math.MaxUint16); err != nil { // the kernel cuts it to somaxconn
+	if err := unix.Listen(socket, math.MaxUint16); err != nil { // the kernel cuts it to somaxconn
 		return -1, "", os.NewSyscallError("listen", err)
 	}
-	name, err := unix.Getsockname(fd)
+	name, err := unix.Getsockname(socket)
 	if err != nil {
 		return -1, "", os.NewSyscallError("getsockname", err)
 	}
-	return fd, fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port), nil
+	return socket, fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port), nil
 }
 
 // knock puts a connection into the queue of a listening socket and makes sure
