@@ -61,6 +61,7 @@ func (p *Proxy) enter(c *Call, function string) error {
 	c.leave(time.Now())
 	c.waited, c.held, c.cold = c.held, 0, false
 	c.counted = false // by the limit of a function that has it no more
+	c.leads = false   // the other function's start, if it has one at all, is not the one it led
 	c.fn, c.Trailers, c.Idle = next, next.Trailers, next.Timeouts.StreamIdle
 	return p.admit(c)
 }
