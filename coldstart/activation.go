@@ -63,7 +63,7 @@ const (
 )
 
 // An Activation is the start and the end of one function's instances. Begin,
-// Need, Serving, Released, Answered, Change, Reset, Leave, Status, Watch, Unwatch, Watching
+// Need, NeedElse, Serving, Released, Answered, Change, Reset, Leave, Status, Watch, Unwatch, Watching
 // and WakeAudience may be called from anywhere; all else belongs to the
 // Activator's goroutine.
 type Activation struct {
@@ -106,6 +106,7 @@ type Activation struct {
 	kept     time.Time // when the instances last said that they are not done
 	brief    int       // times in a row that all instances soon ended unasked, and nobody waited
 	unheard  int       // times in a row that they did not say
+	elseAt   time.Time // when a call last wanted the function that was served elsewhere
 	until    time.Time // nobody puts them back before, unless somebody has called
 	sought   time.Time // since this moment: when that was last wished for
 	unused   string    // the trigger of a start ahead of a call that has not come

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // ErrAudienceFull: as many as may watch functions start already do.
@@ -69,8 +70,25 @@ func (c *Activation) WakeAudience() {
 	}
 }
 
-// awaited tells whether anybody waits for the function, in line or before a page.
-func (c *Activation) awaited() bool { return !c.hold.Empty() || c.Watching() > 0 }
+// NeedElse says that somebody wants the function who does not wait for it, being
+// served elsewhere meanwhile. It is to be said again while there are such calls,
+// more often than every elsePatience.
+func (c *Activation) NeedElse() {
+	at := time.Now()
+	c.activator.post(func() {
+		c.elseAt = at
+		c.need(at)
+	})
+}
+
+// awaited tells whether anybody waits for the function, in line, before a page or
+// elsewhere.
+func (c *Activation) awaited() bool {
+	return !c.hold.Empty() || c.Watching() > 0 || time.Since(c.elseAt) < elsePatience
+}
+
+// elsePatience is how long a call that is served elsewhere counts as one that waits.
+const elsePatience = 2 * time.Second
 
 // SetMaxWatching bounds how many may watch at once, over all functions. Those
 // who do stay.

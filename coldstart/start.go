@@ -55,6 +55,7 @@ func (c *Activation) started(held int, seen, at time.Time) {
 	p.Boot = max(c.took-p.Trigger-p.Provision-p.Detect, 0)
 	p.Held, p.Instances, p.Place = held, c.asked, c.subject.Place()
 	c.unused = ""
+	c.elseAt = time.Time{} // from now on calls come here
 	switch {
 	case c.trigger == Demand || c.trigger == MinScale:
 	case c.rank == demanded:

@@ -32,6 +32,12 @@ type ColdStart struct {
 	// ActivationScale is how many instances a start from nothing asks for at
 	// least.
 	ActivationScale int `yaml:"activation_scale" default:"1"`
+	// PreferWarmRegion sends a call of this region, while no instance is up here, to
+	// a region that has some, if its answer is there sooner so, and starts an
+	// instance here meanwhile. Then this region has its share back by slow_start.
+	// regions.*.overflow_percent bounds it. Without it instances elsewhere are like
+	// instances here: as long as there are any, a call starts nothing.
+	PreferWarmRegion bool `yaml:"prefer_warm_region" default:"false"`
 	// IdleAfter is how long after the last byte of the last call the function
 	// is put back to min_scale. 0 is never.
 	IdleAfter time.Duration `yaml:"idle_after" default:"5m"`
@@ -62,8 +68,8 @@ type ColdStart struct {
 	// both, the next start is over in milliseconds. Processes are throttled by cgroup
 	// v2; where there is none the log says so, and they are stopped instead.
 	IdleMode string `yaml:"idle_mode" default:"stop" enum:"stop,pause,throttle"`
-	// ColdHeader tells clients in X-Weir-Cold whether the call was held or an
-	// instance was there: held, hit.
+	// ColdHeader tells clients in X-Weir-Cold whether the call was held, an instance
+	// was there, or one in another region: held, hit, overflow.
 	ColdHeader bool `yaml:"cold_header" default:"true"`
 	// ServerTiming tells clients in Server-Timing how long the call was held
 	// and how long the start took. Off, because it shows what is behind weir.

@@ -8,8 +8,6 @@ func notYet(pattern string) bool {
 	switch pattern {
 	case "listeners[].tls", "listeners[].timeouts",
 
-		"functions.*.cold_start.prefer_warm_region",
-
 		"telemetry.metrics":
 		return true
 	}

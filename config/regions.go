@@ -19,10 +19,18 @@ type Region struct {
 	// Drain lets no new call in. Calls under way end, health checks go on, and
 	// clients with a sticky cookie of one of its endpoints stay there.
 	Drain bool `yaml:"drain" default:"false"`
+	// OverflowPercent is how many calls at once it takes, beyond its own share, for
+	// functions that are cold where they would be called (prefer_warm_region): of
+	// those that its healthy endpoints take. Of an endpoint without a limit 100. 0 is
+	// none.
+	OverflowPercent int `yaml:"overflow_percent" default:"20"`
 	// Location is [latitude, longitude], in degrees: functions with
 	// load_balancing.regions: nearest go by it. A region without one is the farthest.
 	Location []Degrees `yaml:"location" shown:"given"`
 }
+
+// Unsaid is a region of which nothing is configured.
+var Unsaid = Region{Weight: 1, OverflowPercent: 20}
 
 // A Degrees is an angle, north and east of zero if it is positive.
 type Degrees float64
@@ -130,6 +138,7 @@ func (c *checker) regions(p *path) {
 		at, r := p.entry(name), c.cfg.Regions[name]
 		c.name(at, name)
 		c.weightAndPriority(at, r.Weight, r.Priority)
+		c.percent(at.key("overflow_percent"), r.OverflowPercent)
 		c.location(at.key("location"), r.Location)
 	}
 	c.somebodyTakesCalls(p, p, c.cfg.Regions)

@@ -7,7 +7,7 @@ import (
 )
 
 // maxAdded is how many fields weir adds to a request at most.
-const maxAdded = 13
+const maxAdded = 14
 
 // maxHops is how often a call may pass a weir before it counts as a loop.
 const maxHops = 8
@@ -66,6 +66,8 @@ func (c *Call) dropFields() (hops int) {
 			f.Drop = !c.Client.Trusted
 		case message.XRequestTimeout, message.XEnvoyUpstreamTimeout, message.XEnvoyExpectedTimeout, message.GrpcTimeout:
 			c.timed = true // heed looks at it
+		case message.XWeirOverflow: // whoever says so: to be held here is no advantage
+			c.hopped = true
 		case message.Via:
 			hops += countHops(f.Value)
 		}

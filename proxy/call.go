@@ -18,6 +18,11 @@ type Call struct {
 	fn       *table.Function
 	ep       *table.Endpoint           // set while the call occupies a slot
 	last     *table.Endpoint           // the endpoint of the last try, for the record
+	spill    *table.Spill              // of the region that it went to as this one is cold, while it occupies a place there
+	luck     uint64                    // what decides whether it does; 0: nothing has yet
+	spiltTo  string                    // that region
+	hopped   bool                      // another weir sent it here for such a reason
+	overflew int                       // 1 + where in Request.Added the endpoint is told that this one did; 0 is nowhere
 	tried    [maxTried]*table.Endpoint // by its last tries
 	stale    *table.Endpoint           // had closed a connection it kept: another is better
 	stales   int                       // how many tries met such a connection

@@ -20,6 +20,7 @@ var (
 
 	coldHit     = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("hit")}
 	coldHeld    = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("held")}
+	coldSpilt   = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("overflow")}
 	coldDormant = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("dormant")}
 )
 

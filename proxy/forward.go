@@ -25,6 +25,9 @@ func (p *Proxy) forward(c *Call) error {
 		c.judge(err, result)
 	}
 	c.results[result]++
+	if c.Dialed > 0 {
+		c.fn.Dialed(c.ep, c.Dialed)
+	}
 	if c.recording != nil {
 		c.noteTry(err)
 	}

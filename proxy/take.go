@@ -33,7 +33,7 @@ const maxReturns = 3
 // take finds the call an endpoint and a slot on it, standing in the function's
 // line if there is no room.
 func (p *Proxy) take(c *Call) error {
-	if c.fn.Hold.Empty() { // nobody waits: being new is no advantage
+	if c.fn.Hold.Empty() || c.isElsewhere() { // nobody waits for what it would take: being new is no advantage
 		if err := c.pick(); err != errNoRoom {
 			return err
 		}
@@ -92,7 +92,7 @@ func (c *Call) wait() (err error) {
 	if crowded && err == coldstart.ErrDisplaced {
 		err = shaping.ErrShed
 	}
-	if err == nil && c.cold {
+	if err == nil && c.cold && c.spill == nil {
 		c.leads = c.fn.Start.Released()
 	}
 	return err
@@ -149,7 +149,7 @@ func (c *Call) stand(until time.Time, passed error) error {
 		if queued.Before(wake) {
 			wake = queued
 		}
-		if soon := time.Now().Add(lookAgain << (2 * max(c.returned-1, 0))); c.tries > 0 && soon.Before(wake) {
+		if soon := time.Now().Add(lookAgain << (2 * max(c.returned-1, 0))); (c.tries > 0 || c.mayGo()) && soon.Before(wake) {
 			wake = soon
 		}
 		err := c.waiter.Wait(wake)
@@ -202,6 +202,9 @@ func (c *Call) pickEndpoint() error {
 		return err
 	}
 	r, now := rand.Uint64(), c.now()
+	if set.Split != nil && set.Split.Spilling {
+		r = c.fate()
+	}
 	if c.fn.StickyCookie != nil {
 		ep := c.sticky(set)
 		c.kept = ep != nil && c.takeSlot(ep, now, choosy)
@@ -212,8 +215,13 @@ func (c *Call) pickEndpoint() error {
 	here, others, least := set, []*table.Region(nil), choosy
 	if set.Split != nil {
 		var room [8]*table.Region
+		var region *table.Region
 		var panics bool
-		here, others, panics = c.regions(set.Split, r, room[:0])
+		region, others, panics = c.regions(set.Split, r, room[:0])
+		here = region.Set
+		if c.spills(set.Split, region, r) {
+			return c.overflow(set.Split, region, r, now)
+		}
 		if panics && c.tries == 0 {
 			least = needy
 		}
@@ -252,7 +260,7 @@ func (c *Call) takeAny(set *table.Set, r uint64, now time.Time, need int) bool {
 // consistent hashing always the same while they stay; after a try that failed there,
 // at first to another endpoint of the same region. panics is that for calls from
 // there health is ignored.
-func (c *Call) regions(split *table.Split, r uint64, room []*table.Region) (here *table.Set, all []*table.Region, panics bool) {
+func (c *Call) regions(split *table.Split, r uint64, room []*table.Region) (here *table.Region, all []*table.Region, panics bool) {
 	all, panics = split.Best, split.Panic
 	near := false
 	if split.Nearest {
@@ -262,7 +270,7 @@ func (c *Call) regions(split *table.Split, r uint64, room []*table.Region) (here
 		}
 	}
 	if c.tries > 0 && c.last != nil {
-		return table.After(all, c.last.Region, c.tries).Set, all, panics
+		return table.After(all, c.last.Region, c.tries), all, panics
 	}
 	if c.fn.LoadBalancing.Policy == "consistent_hash" {
 		if key, ok := c.fn.HashKey(&c.Request, c.Client.Text); ok {
@@ -270,9 +278,9 @@ func (c *Call) regions(split *table.Split, r uint64, room []*table.Region) (here
 		}
 	}
 	if near {
-		return table.DrawNear(all, r).Set, all, panics
+		return table.DrawNear(all, r), all, panics
 	}
-	return split.DrawFor(r).Set, all, panics
+	return split.DrawFor(r), all, panics
 }
 
 // nobody tells why there is nobody that the call could be for; nil if there is.
@@ -352,6 +360,10 @@ func (c *Call) giveBack() {
 	}
 	c.ep = nil // first: whatever breaks, it is given back once
 	ep.Link.Slots.GiveBack()
+	if c.spill != nil {
+		c.spill.GiveBack()
+		c.spill = nil
+	}
 	if c.fn.Places != nil {
 		c.fn.Places.GiveBack()
 	}

@@ -177,6 +177,9 @@ func (s *series) count(c *proxy.Call) {
 	if cause != "" {
 		s.errorsOf(cause).Inc()
 	}
+	if to := c.Overflow(); to != "" {
+		s.counter("weir_overflow_total", "from", *s.home.Load(), "to", to).Inc()
+	}
 	held := c.Held()
 	if from, waited := c.FellBack(); from != nil {
 		held -= waited

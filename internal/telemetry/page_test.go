@@ -18,8 +18,8 @@ func TestPromtool(t *testing.T) {
 	promtool := testkit.Program(t, "promtool", "prometheus")
 	tel := with(t, t.TempDir()+"/access.log")
 	tel.Trace(tracer{})
-	r := setUp(t, tel, "regions: { us-east: {} }\n"+withScaler, answer(200, "hello"))
-	for _, path := range []string{"/", "/cold", "/gone", "/broken", "/broken", "/late"} {
+	r := setUp(t, tel, "regions: { us-east: {}, local: {}, away: { priority: 1 } }\n"+withScaler, answer(200, "hello"))
+	for _, path := range []string{"/", "/cold", "/gone", "/broken", "/broken", "/late", "/abroad"} {
 		r.call("GET", path)
 	}
 	close(r.platform.wait)

@@ -22,6 +22,7 @@ const everything = twoFunctions + `
   - { path_prefix: /slow, function: slow }
   - { path_prefix: /late, function: late }
   - { path_prefix: /sorry, function: sorry }
+  - { path_prefix: /abroad, function: abroad }
 `
 
 // withScaler is everything and the functions that a scaler raises.
@@ -31,6 +32,7 @@ functions:
   broken: { cold_start: { scaler: process }, process: { command: [x] } }
   slow: { cold_start: { scaler: process }, process: { command: [x] } }
   late: { health_check: {}, rate_limit: { requests: 1000, window: 3s, shared: true }, concurrency: { max_requests: 100 }, hedging: {}, retries: {}, circuit_breaker: {}, outlier_detection: {}, cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { function: hello, after: 1ms } } }
+  abroad: { endpoints: [{ address: "127.84.0.9:80", region: away }], cold_start: { scaler: process, prefer_warm_region: true }, process: { command: [x] } }
   sorry: { cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { body: sorry, after: 1ms } } }
 `, 1)
 
@@ -213,6 +215,12 @@ func TestCallsThatJoinAStart(t *testing.T) {
 	close(r.platform.wait)
 	work.Wait()
 	wants(t, r.page(), `weir_start_coalesced_total 2`, `weir_held{function="slow"} 0`, `weir_hold_seconds_count{function="slow",outcome="served"} 3`)
+}
+
+func TestOverflowIsCounted(t *testing.T) {
+	r := setUp(t, with(t, "none"), "regions: { local: {}, away: { priority: 1 } }\n"+withScaler, answer(200, "hello"))
+	r.call("GET", "/abroad")
+	wants(t, r.page(), `weir_overflow_total{function="abroad",from="here",to="away"} 1`)
 }
 
 func TestFallbacksAreCounted(t *testing.T) {

@@ -46,11 +46,13 @@ func (p *Pool) dial(ctx context.Context) (*upConn, error) {
 		network = "unix"
 	}
 	var dialer net.Dialer
+	began := time.Now()
 	nc, err := dialer.DialContext(ctx, network, p.addr)
 	if err != nil {
 		return nil, connectError(err)
 	}
-	u := &upConn{pool: p, tls: s.tls, since: time.Now()}
+	now := time.Now()
+	u := &upConn{pool: p, tls: s.tls, since: now, dialed: now.Sub(began)}
 	if err := u.open(nc); err != nil {
 		_ = nc.Close()
 		return nil, fmt.Errorf("%w: %w", message.ErrConnect, err)

@@ -12,12 +12,14 @@ import (
 // Try carries one request to the endpoint and brings the head of its response
 // back.
 func (p *Pool) Try(x *message.Exchange) error {
-	x.Reused = false
+	x.Reused, x.Dialed = false, 0
 	u, err := p.get(x)
 	if err != nil {
 		return err
 	}
-	x.Reused = u.kept
+	if x.Reused = u.kept; !u.kept {
+		x.Dialed = u.dialed
+	}
 	u.begin(x)
 	if err = u.send(); err == nil {
 		err = u.receive()

@@ -31,6 +31,8 @@ type upConn struct {
 	pool  *Pool
 	since time.Time // when it was last used
 
+	dialed time.Duration // how long it took to make, TLS aside
+
 	// The try: generation<<2 | phase. Whoever changes the phase from running
 	// decides how the try ends, so that a cancel that comes late cannot hit the
 	// connection when it carries another call.

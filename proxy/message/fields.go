@@ -44,6 +44,7 @@ const (
 	XForwardedProto
 	XOriginalURL
 	XRealIP
+	XWeirOverflow
 	XRequestID
 	XRequestTimeout
 	XRewriteURL
@@ -93,6 +94,7 @@ var names = [numIDs][]byte{
 	XForwardedProto:       []byte("X-Forwarded-Proto"),
 	XOriginalURL:          []byte("X-Original-Url"),
 	XRealIP:               []byte("X-Real-Ip"),
+	XWeirOverflow:         []byte("X-Weir-Overflow"),
 	XRequestID:            []byte("X-Request-Id"),
 	XRequestTimeout:       []byte("X-Request-Timeout-Ms"),
 	XRewriteURL:           []byte("X-Rewrite-Url"),

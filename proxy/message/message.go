@@ -261,6 +261,9 @@ type Exchange struct {
 	// Reused is set by a Try that used a connection which had carried another
 	// call: if that was closed, it may have been in good order.
 	Reused bool
+	// Dialed is set by a Try to how long the connection took that was made for it,
+	// which is one round trip; 0 if it was there.
+	Dialed time.Duration
 	// BytesIn and BytesOut count body bytes: from the client, to the client.
 	BytesIn, BytesOut int64
 }

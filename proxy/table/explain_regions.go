@@ -54,7 +54,7 @@ func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Hea
 	}
 	split := &Split{failover: spread.Failover}
 	for name := range names {
-		r := Region{Name: name, Region: config.Region{Weight: 1}}
+		r := Region{Name: name, Region: config.Unsaid}
 		if configured, known := spread.Regions[name]; known {
 			r.Region, r.at = configured, pointOf(configured)
 		} else if len(spread.Regions) > 0 {
@@ -74,6 +74,11 @@ func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Hea
 	slices.SortFunc(split.Regions, func(a, b Region) int { return strings.Compare(a.Name, b.Name) })
 	slices.Sort(notes)
 	split.take(shaping.Divide(split.inputs(), failoverOf(split.failover)))
+	home := slices.IndexFunc(split.Regions, func(r Region) bool { return r.Name == cfg.Region })
+	if home >= 0 && fn.ColdStart.Scaler != "" && fn.ColdStart.PreferWarmRegion {
+		split.Home = &split.Regions[home]
+		split.spillFrom(home, split.Home.asked() && split.Home.endpoints == 0)
+	}
 	return split.explain(fn, notes, client)
 }
 
@@ -103,16 +108,13 @@ func (s *Split) explain(fn config.Function, why []string, client *geo.Point) Sha
 		say("load_balancing.regions is nearest: so are calls divided of clients whose place is not known")
 	case near:
 		say("load_balancing.regions is nearest: of each priority the nearest region comes first, whatever its weight")
-		regions := slices.Clone(s.Regions)
-		s = &Split{Regions: regions, failover: s.failover}
-		near := make([]float64, len(regions))
-		for i := range regions {
-			near[i] = closeness(regions[i].at, *client)
-		}
-		s.take(shaping.Nearest(s.inputs(), near, failoverOf(s.failover)))
-		out.Panic = s.Panic
 	case client != nil:
 		say("load_balancing.regions is weights: it makes no difference where a client is")
+	}
+	spills := s
+	if near && client != nil {
+		s = s.nearestTo(*client)
+		out.Panic = s.Panic
 	}
 	for i := range s.Regions {
 		r := &s.Regions[i]
@@ -138,7 +140,43 @@ func (s *Split) explain(fn config.Function, why []string, client *geo.Point) Sha
 	case !slices.ContainsFunc(s.Regions, func(r Region) bool { return r.Share > 0 }):
 		say("no region may be asked")
 	}
+	out.Why = append(out.Why, spills.explainSpill()...)
 	return out
+}
+
+// nearestTo divides the calls of a client whose place is known.
+func (s *Split) nearestTo(client geo.Point) *Split {
+	next := &Split{Regions: slices.Clone(s.Regions), failover: s.failover}
+	near := make([]float64, len(next.Regions))
+	for i := range next.Regions {
+		near[i] = closeness(next.Regions[i].at, client)
+	}
+	next.take(shaping.Nearest(next.inputs(), near, failoverOf(next.failover)))
+	return next
+}
+
+// explainSpill says what becomes of the calls of a region that is cold.
+func (s *Split) explainSpill() (why []string) {
+	if !s.Spilling {
+		return nil
+	}
+	how := "is cold: a call of its own starts an instance there, and goes"
+	if s.Home.endpoints > 0 {
+		how = "has its share by and by after it was cold: a call beyond goes"
+	}
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		if r.Extra == 0 {
+			continue
+		}
+		bound := fmt.Sprintf("as long as those are no more than %d %% of the calls that its endpoints take at once", r.OverflowPercent)
+		if r.Spill != nil {
+			bound = fmt.Sprintf("as long as those are no more than %d at once; %d are there now, %v away", r.Room, r.Spill.Taken(), r.Spill.RoundTrip())
+		}
+		why = append(why, fmt.Sprintf("%s %s to %s if its answer is there sooner so, %s. That is %.2f %% of what %s has (prefer_warm_region)",
+			s.Home.Name, how, r.Name, bound, 100*r.Extra, r.Name))
+	}
+	return why
 }
 
 func distance(region, client geo.Point) string {

@@ -45,7 +45,7 @@ func (s *Split) ByDistance(at geo.Point, regions []*Region) []*Region {
 		}
 		place := len(regions)
 		regions = append(regions, r)
-		for ; place > 0 && r.before(regions[place-1], at); place-- {
+		for ; place > 0 && r.Before(regions[place-1], at); place-- {
 			regions[place] = regions[place-1]
 		}
 		regions[place] = r
@@ -53,7 +53,8 @@ func (s *Split) ByDistance(at geo.Point, regions []*Region) []*Region {
 	return regions
 }
 
-func (r *Region) before(other *Region, at geo.Point) bool {
+// Before tells whether a client at that place would rather have the region than another.
+func (r *Region) Before(other *Region, at geo.Point) bool {
 	if r.Priority != other.Priority {
 		return r.Priority < other.Priority
 	}

@@ -23,6 +23,12 @@ type Split struct {
 	// sooner than their endpoints taken together do.
 	PanicNear bool
 
+	// Home is this weir's own region, if the function's instances are raised there
+	// and its calls may go elsewhere while they are not (prefer_warm_region); else
+	// nil. Spilling is that such calls may come: it is cold, or comes back from that.
+	Home     *Region
+	Spilling bool
+
 	callable []*Endpoint // in regions with a share
 	failover config.Failover
 }
@@ -50,6 +56,12 @@ type Region struct {
 	Available float64 // how much of its share it can carry, from 0 to 1
 	Share     float64 // of the function's calls, from 0 to 1
 	State     string  // one of the states below
+
+	// Extra is which part of its calls are Home's, from 0 to 1, while the function is
+	// Spilling. It takes Room of them at once.
+	Extra float64
+	Room  int
+	Spill *Spill
 
 	endpoints int    // in Set
 	upTo      uint64 // random numbers below are its, or another's before it
@@ -135,6 +147,9 @@ func (w *watch) regionsOf(set *Set) []Region {
 		}
 		part.Endpoints = append(part.Endpoints, ep)
 	}
+	if w.prefersWarm() && parts[w.region] == nil {
+		parts[w.region] = nil
+	}
 	if len(configured) == 0 && len(parts) < 2 {
 		return nil
 	}
@@ -142,7 +157,7 @@ func (w *watch) regionsOf(set *Set) []Region {
 	for name, part := range parts {
 		region, known := configured[name]
 		if !known {
-			region = config.Region{Weight: 1}
+			region = config.Unsaid
 		}
 		if part == nil {
 			part = &Set{Version: set.Version}

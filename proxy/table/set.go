@@ -197,6 +197,9 @@ func (s *Set) Free() int {
 	if s.Split != nil && (s.Split.Void == Drained || s.Split.Void == Unasked || s.Split.Void == Unwell) {
 		return -1 // to be told so
 	}
+	if s.Split != nil && s.Split.Spilling && s.Split.Home.endpoints == 0 {
+		return s.Split.room()
+	}
 	sum := 0
 	for _, ep := range s.Callable() {
 		n := ep.Link.Slots.Free()

@@ -18,13 +18,16 @@ import (
 
 // A regional is what the Keeper remembers of one region of a function.
 type regional struct {
-	turn atomic.Uint64 // of its endpoints
+	turn  atomic.Uint64 // of its endpoints
+	spill Spill
 
 	seen  bool      // it has had endpoints
 	takes bool      // it may be asked, as far as it goes by itself
 	down  bool      // it cannot, and not because somebody wants it so
 	waits time.Time // it is back, and has no share before
 	back  time.Time // since then it has its share by and by; zero: it has all of it
+
+	cold bool // it has no endpoints, or has its share by and by after that
 
 	state string // that was told
 }
@@ -45,6 +48,7 @@ func (l *regional) follow(r *Region, now time.Time, f config.Failover, fresh, ra
 			l.back = l.waits
 		}
 	}
+	l.cold = !there || l.cold && takes && !l.back.IsZero()
 	l.takes, l.seen = takes, l.seen || there
 }
 
@@ -126,6 +130,7 @@ func (k *Keeper) split(w *watch, regions []Region, fresh bool, now time.Time) *S
 			due = sooner(due, now.Add(min(max(failover.SlowStart.Window/100, 50*time.Millisecond), time.Second)))
 		}
 	}
+	w.spill(s)
 	if len(s.Best) == 0 {
 		s.Void = w.void(s.Regions)
 	} else if w.fn.LoadBalancing.Regions == "nearest" {
@@ -202,6 +207,8 @@ func (w *watch) void(regions []Region) Void {
 	home := slices.IndexFunc(regions, func(r Region) bool { return r.Name == w.region })
 	raised := w.fn.Start != nil
 	switch {
+	case w.prefersWarm() && home >= 0 && regions[home].asked() && regions[home].endpoints == 0:
+		return Cold // and whoever is ill elsewhere is no reason not to start
 	case some(func(r Region) bool { return r.asked() && r.endpoints > 0 }):
 		return Unwell
 	case raised && home >= 0 && regions[home].Drain:
@@ -254,7 +261,8 @@ func (k *Keeper) divided(w *watch, regions []Region, now time.Time) *Set {
 // same tells whether no call would notice the difference.
 func same(a, b *Split) bool {
 	for i := range a.Regions {
-		if a.Regions[i].Share != b.Regions[i].Share || a.Regions[i].carry != b.Regions[i].carry {
+		a, b := &a.Regions[i], &b.Regions[i]
+		if a.Share != b.Share || a.carry != b.carry || a.Extra != b.Extra || a.Room != b.Room {
 			return false
 		}
 	}
@@ -337,7 +345,7 @@ func (k *Keeper) tellRegions(prev, next *config.Config) {
 	for name, r := range next.Regions {
 		was, known := prev.Regions[name]
 		if !known {
-			was = config.Region{Weight: 1}
+			was = config.Unsaid
 		}
 		for _, c := range []struct {
 			key    string

@@ -53,7 +53,7 @@ func (w *watch) steered(was *Split) []Region {
 		case r.endpoints == 0:
 			return nil // it was there for being configured
 		default:
-			next = config.Region{Weight: 1}
+			next = config.Unsaid
 		}
 		r.Region, r.at = next, pointOf(next)
 	}

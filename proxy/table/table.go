@@ -87,6 +87,8 @@ type State struct {
 	adaptive *shaping.Adaptive // made when it is first asked for; the Keeper's
 	turn     atomic.Uint64     // of the endpoints, where they have calls one after the other
 	seen     atomic.Bool       // it had an endpoint once
+	spilled  atomic.Int64      // when the Activator was last told that calls go elsewhere,
+	spiltIn  atomic.Int64      // and since when it had been in the state that it was in
 	set      atomic.Pointer[Set]
 	shake    func() // tells the Keeper; nil in tests
 }
@@ -116,9 +118,12 @@ func (s *State) Shaken() {
 // Seen tells whether the function ever had an endpoint.
 func (s *State) Seen() bool { return s.seen.Load() }
 
-// InUse is for the Activator: how many calls are inside, and when the last one
-// left.
-func (s *State) InUse() (int, time.Time) { return s.Gate.Inside() }
+// InUse is for the Activator: how many calls are inside, those aside that are
+// another region's, and when the last one left.
+func (s *State) InUse() (int, time.Time) {
+	calls, last := s.Gate.Inside()
+	return max(calls-s.Set().elsewhere(), 0), last
+}
 
 // Withdraw is for the Activator: no further call gets onto any endpoint, if
 // none is on one now.
@@ -136,10 +141,11 @@ func (s *State) Withdraw() bool {
 	return true
 }
 
-// links are those of all endpoints that calls may be on.
+// links are those of all endpoints that the Activator may have raised, and calls may
+// be on.
 func (s *Set) links() []*Link {
 	links := slices.Clone(s.Refusing)
-	for _, ep := range s.Endpoints {
+	for _, ep := range s.raised() {
 		links = append(links, ep.Link)
 	}
 	return links
@@ -151,7 +157,7 @@ func (s *State) Refusing() int { return len(s.Set().Refusing) }
 
 // Place is for the Activator: where the first endpoint is.
 func (s *State) Place() (p coldstart.Place) {
-	if endpoints := s.Set().Endpoints; len(endpoints) > 0 {
+	if endpoints := s.Set().raised(); len(endpoints) > 0 {
 		p = coldstart.Place{Region: endpoints[0].Region, Zone: endpoints[0].Zone, Rack: endpoints[0].Rack, Node: endpoints[0].Node}
 	}
 	return p
@@ -159,7 +165,7 @@ func (s *State) Place() (p coldstart.Place) {
 
 // Addresses is for the Activator: where the endpoints are.
 func (s *State) Addresses() (addrs []string) {
-	for _, ep := range s.Set().Endpoints {
+	for _, ep := range s.Set().raised() {
 		addrs = append(addrs, ep.Addr)
 	}
 	return addrs

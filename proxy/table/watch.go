@@ -138,7 +138,7 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 			reported.Region = w.region
 		}
 		if proven, known := w.proven[reported.ID]; !proven && (known || reported.Unproven && !w.unprobed() || w.readyPath() != "") {
-			if known {
+			if known && (reported.Region == w.region || !w.prefersWarm()) {
 				next.Refusing = append(next.Refusing, link)
 			}
 			k.probe(ctx, w, reported.ID, link)
@@ -177,7 +177,7 @@ func (k *Keeper) publish(fn *Function, next *Set, seen time.Time) {
 	if fn.Start != nil {
 		held := fn.Hold.Len() // before they go
 		fn.wake()
-		fn.Start.Serving(len(next.Endpoints), held, seen)
+		fn.Start.Serving(len(next.raised()), held, seen)
 		return
 	}
 	fn.Hold.Wake(fn.Hold.Len()) // all: if none is left, nobody will come
