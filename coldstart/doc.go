@@ -36,12 +36,6 @@
 // in the first minute, whichever way it fails. After a first crash the door is
 // still open: it may have been the instance's bad luck.
 //
-// Decision, 2026-11-26: the wait that makes sense follows the p90 of the last twenty
-// starts (usual.go). The design had an EWMA of the p90; but a start is rare, there is
-// no p90 of one, and a mean that forgets slowly is what a new release must not have:
-// after twenty starts nothing of the old one is left, and two slow ones of twenty show
-// at once.
-//
 // Decision, 2026-11-26: where a line that is late lets the newest go first, every
 // ninth is still the oldest: one rule bounds what priorities and lateness do.
 package coldstart

@@ -8,6 +8,11 @@ import (
 // usual remembers how long the last starts of a function took, and tells what
 // is to be expected of the next one. Twenty are enough for a p90 and few enough
 // to follow a new release.
+//
+// Decision, 2026-11-26: the design had an EWMA of the p90. But a start is rare, there
+// is no p90 of one, and a mean that forgets slowly is what a new release must not have:
+// after twenty starts nothing of the old one is left, and two slow ones of twenty show
+// at once.
 type usual struct {
 	took [20]time.Duration
 	n    int // starts so far

@@ -269,22 +269,22 @@ func TestColdRegionSendsItsCallsToAWarmOne(t *testing.T) {
 				spilt++
 			}
 		}
-		if part := float64(spilt) / float64(len(all)); part < 0.7 || part > 0.9 {
+		if part := float64(spilt) / float64(len(all)); part < 0.6 || part > 0.97 { // 127 calls: within .035, one standard deviation
 			t.Errorf("%.2f of the calls are said to be another region's, want 0.8", part)
 		}
 		t.Logf("cold: %d calls, p99 %v, %d at once elsewhere at most", len(all), p99(all), home.most["away"])
 
 		time.Sleep(time.Second) // it is up: now it has its share by and by
-		share := func() float64 {
+		share := func(d time.Duration) float64 {
 			before := home.came["here"]
-			n := len(home.flood(40, 5*time.Second))
+			n := len(home.flood(40, d))
 			return float64(home.came["here"]-before) / float64(n)
 		}
-		first, second := share(), share()
+		first := share(5 * time.Second) // 200 calls: within .035, one standard deviation
 		time.Sleep(20 * time.Second)
-		last := share()
-		if !(first < second && second < last) || last < 0.7 || last > 0.9 || first > 0.6 {
-			t.Errorf("home has %.2f, %.2f, and at last %.2f of the calls, want 0.8 by and by", first, second, last)
+		last := share(50 * time.Second) // 2,000: within .009
+		if first < .2 || first > .62 || last < .75 || last > .85 {
+			t.Errorf("home has %.2f and at last %.2f of the calls, want 0.8 by and by", first, last)
 		}
 	})
 	simulate(t, regions("0"), func(t *testing.T, home *land) { // what it is worth

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -167,14 +168,30 @@ func ownAddressOf(d *config.Docker, s *container.NetworkSettings) string {
 
 // remove stops a container, which is out of the set, and removes it.
 func (p *Platform) remove(in *instance, frozen bool) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience+in.patience())
+	defer cancel()
+	p.removeIn(ctx, in, frozen)
+}
+
+// bury removes a container that has ended, and if weir ends meanwhile too: it was
+// told already, and would lie there until weir is started again.
+func (p *Platform) bury(in *instance) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), burial)
+	defer cancel()
+	p.removeIn(ctx, in, false)
+}
+
+// burial is how long an engine that hangs may keep weir from ending for that; one
+// that does not takes 0.2 s.
+const burial = 5 * time.Second
+
+func (p *Platform) removeIn(ctx context.Context, in *instance, frozen bool) {
 	p.mu.Lock()
 	id, timeout, logs, throttled := in.id, in.stopTimeout(), in.logs, in.throttled
 	p.mu.Unlock()
 	if id == "" {
 		id = in.name // created or not: nobody knows
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, patience+in.patience())
-	defer cancel()
 	if frozen || throttled { // a signal would wait
 		_ = p.wake(ctx, in, id, throttled)
 	}

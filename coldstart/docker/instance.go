@@ -131,7 +131,7 @@ func (p *Platform) ended(in *instance, how string) {
 	if tell != nil { // before what takes the engine 100 ms: somebody may be held for it
 		tell(in.f.name, since, err)
 	}
-	p.remove(in, false)
+	p.bury(in)
 }
 
 // How a published port is found to lead to somebody: the engine's proxy takes

@@ -33,20 +33,8 @@
 //   - Counts are halved at 512, where the paper keeps two weeks of daily ones
 //     (section 6). Nothing outlives the process; two weirs learn apart.
 //
-// Decision, 2026-11-25: a schedule is a floor under the number of instances, no
-// prediction: it is never doubted and counts against no budget. A window is as
-// long as it says in time that passes; where clocks change see internal/cron.
-//
-// Decision, 2026-11-26: every router looks ahead for the calls that reach it, and
-// none for the others (C36 wanted one router for each function, by rendezvous
-// hashing). On a platform that routers share they ask for bounds, so that together
-// they hold one instance, not one each. Only the router placed there raising it would
-// leave to chance whether it sees the calls: of a function called every 10 minutes
-// through three routers in turn, simulated for 100 hours, no call was cold with an
-// instance up 39 % of the time if each predicts for itself, and 67 % were with one up
-// 20 % of the time if one of them does. Where routers raise instances of their own
-// that cannot be reached from the others, a holder makes sense once a call can be
-// handed to it; until then it would make the others' calls cold and nothing else.
+// Decision, 2026-11-26: no router raises for the calls of others (C36 wanted one for
+// each function). The reasons and a figure stand with the Forecaster.
 //
 // Not here: how instances are raised (coldstart), who sees a visit (proxy).
 package forecast

@@ -17,6 +17,10 @@ type window struct {
 }
 
 // A Schedule is the windows of one function. Frozen.
+//
+// Decision, 2026-11-25: a schedule is a floor under the number of instances, no
+// prediction: it is never doubted and counts against no budget. A window is as
+// long as it says in time that passes; where clocks change see internal/cron.
 type Schedule []window
 
 // NewSchedule makes a Schedule of what the configuration says, which has been

@@ -20,13 +20,9 @@
 // Decisions, 2026-11-23
 //
 //   - LISTEN_PID by running our own binary once more between fork and exec
-//     (process/trampoline). It costs 3.3 ms, and 4.6 ms with the variables of
-//     all of weir's dependencies, which is why it comes before them (2 vCPU VM;
-//     BenchmarkSpawn); a shell 0.5 ms, but it is
-//     not everywhere. Stopping the child at its exec with ptrace and writing the
-//     number into its environment cost 0.4 ms in a prototype: worth it, with
-//     this as what remains where ptrace is forbidden, once fd boots of few
-//     milliseconds matter.
+//     (process/trampoline), before the variables of weir's dependencies: 3.3 ms and
+//     not 4.6 (2 vCPU VM; BenchmarkSpawn). A shell, 0.5 ms, is not everywhere; ptrace
+//     at the exec, 0.4 ms in a prototype, is worth it once fd boots take few ms.
 //   - Readiness of fd instances from the length of the accept queue. Connecting
 //     proves nothing, the socket is older than the process. There is no event
 //     for it, hence polling, 50 µs of CPU each; should the kernel get one, take it.
