@@ -178,6 +178,9 @@ type Admin struct {
 	// overrides.json in the folder that systemd gives weir (StateDirectory); if
 	// there is none, a restart forgets them.
 	OverridesFile string `yaml:"overrides_file"`
+	// Pprof shows profiles of the process under /debug/pprof, for go tool pprof. Off by
+	// default: a profile takes processor time, and a dump tells what weir has in memory.
+	Pprof bool `yaml:"pprof" default:"false"`
 }
 
 // Defaults of every function.

@@ -59,6 +59,8 @@ func New(p Parts) *Server {
 		{"/readyz", "whether it should be sent calls; ?verbose says why not", s.ready, ""},
 		{"/healthz", "the same as /livez", s.live, ""},
 		{"/metrics", "metrics in the text format of Prometheus", s.metrics, ""},
+		{"/debug/pprof/", "profiles of the process, if admin.pprof has them shown", s.pprof, ""},
+		{"/debug/pprof/{path}", "one of them: go tool pprof reads profile and heap", s.pprof, ""},
 		{"/api/v1/version", "which weir this is", s.view(version), ""},
 		{"/api/v1/config", "the configuration that stands, with defaults filled in", s.view(effectiveConfig), ""},
 		{"/api/v1/routes", "which calls go to which function", s.view(routes), ""},
