@@ -76,7 +76,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exit(exitUsage, err) })
 	root.AddCommand(runCommand(), demoCommand(), validateCommand(), routesCommand(), functionsCommand(), topCommand(), peersCommand(),
-		regionsCommand(), drainCommand(), undrainCommand(), weightCommand(), shiftCommand(),
+		regionsCommand(), drainCommand(), undrainCommand(), disableCommand(), enableCommand(), weightCommand(), shiftCommand(),
 		configCommand(), fmtCommand(), explainCommand(), versionCommand(), schemaCommand(), benchCommand())
 	for _, cmd := range root.Commands() {
 		wrongArgsAreUsage(cmd)

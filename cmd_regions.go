@@ -29,13 +29,20 @@ func showRegions(out io.Writer, regions []admin.Region) {
 	for _, r := range regions {
 		if len(r.Functions) == 0 {
 			state := table.Active
-			if r.Drain {
+			switch {
+			case r.Disabled:
+				state = table.RegionDisabled
+			case r.Drain:
 				state = table.RegionDrained
 			}
 			fmt.Fprintf(out, "%s\t-\t%v\t%d\t%s\t-\t-\n", r.Name, r.Weight, r.Priority, state)
 		}
 		for _, f := range r.Functions {
-			fmt.Fprintf(out, "%s\t%s\t%v\t%d\t%s\t%d/%d\t%.2f %%\n", r.Name, f.Function, f.Weight, f.Priority, f.State, f.Healthy, f.Endpoints, 100*f.Share)
+			healthy := strconv.Itoa(f.Healthy)
+			if r.Disabled {
+				healthy = "-" // nobody looks
+			}
+			fmt.Fprintf(out, "%s\t%s\t%v\t%d\t%s\t%s/%d\t%.2f %%\n", r.Name, f.Function, f.Weight, f.Priority, f.State, healthy, f.Endpoints, 100*f.Share)
 		}
 	}
 }
@@ -98,14 +105,29 @@ func showShares(out io.Writer, s table.Shares) error {
 func drainCommand() *cobra.Command {
 	return steerCommand("drain REGION", "Let no new call into a region, until weir undrain", `Let no new call into a region, of any function, until weir undrain or the end of
 --ttl. Calls under way end, clients with a sticky cookie stay. The share goes to the
-other regions; if there is none left, calls are answered 503.`, `true`)
+other regions; if there is none left, calls are answered 503.`, admin.Steering{Drain: yes})
 }
 
 func undrainCommand() *cobra.Command {
-	return steerCommand("undrain REGION", "Let calls into a region again", `Let calls into a region again: it has its share by and by (failover.slow_start).`, `false`)
+	return steerCommand("undrain REGION", "Let calls into a region again", `Let calls into a region again: it has its share by and by (failover.slow_start).`, admin.Steering{Drain: no})
 }
 
-func steerCommand(use, short, long, drain string) *cobra.Command {
+func disableCommand() *cobra.Command {
+	return steerCommand("disable REGION", "Do as if a region were not there, until weir enable", `Do as if a region were not there, for any function, until weir enable or the end
+of --ttl: no new call goes there, also of clients with a sticky cookie, and no
+health check. Calls under way end. The share goes to the other regions; if there is
+none left, calls are answered 503.`, admin.Steering{Disabled: yes})
+}
+
+func enableCommand() *cobra.Command {
+	return steerCommand("enable REGION", "Look at a region again, and let calls in", `Look at a region again that was disabled: it has its share by and by
+(failover.slow_start), or none if it is drained too.`, admin.Steering{Disabled: no})
+}
+
+// What is asked for of a region, as JSON has it.
+var yes, no = json.RawMessage(`true`), json.RawMessage(`false`)
+
+func steerCommand(use, short, long string, asked admin.Steering) *cobra.Command {
 	r := &remote{}
 	var ttl time.Duration
 	cmd := &cobra.Command{
@@ -114,7 +136,7 @@ func steerCommand(use, short, long, drain string) *cobra.Command {
 		Long:  long,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asked := admin.Steering{Drain: json.RawMessage(drain), TTL: ttlText(ttl), Author: r.author, Reason: r.reason}
+			asked.TTL, asked.Author, asked.Reason = ttlText(ttl), r.author, r.reason
 			return ask(cmd, r, "PUT", "/api/v1/regions/"+url.PathEscape(args[0]), asked, func(out io.Writer, region admin.Region) error {
 				lines := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 				showRegions(lines, []admin.Region{region})

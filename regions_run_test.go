@@ -126,6 +126,30 @@ routes: [{ path_prefix: /, function: f }]
 		t.Error("undrain has left an override: " + list)
 	}
 
+	// Disabled: nobody looks, so it may end and come back unseen, and no call fails.
+	w.says("disabled", "disable", "us-east", "--author", "alice", "--reason", "it moves")
+	calls.more(t, 200) // those that were there have ended
+	us.signal(syscall.SIGKILL)
+	disabled := w.had("us-east")
+	calls.more(t, 500)
+	if more := w.had("us-east") - disabled; more != 0 {
+		t.Errorf("%v calls went to us-east while it was disabled", more)
+	}
+	w.says("us-east is disabled", "explain", "--function", "f")
+	w.says("us-east  f         80      0         disabled  -/2", "regions")
+	if at := w.metrics(); w.sum(at, "weir_region_disabled", `region="us-east"`) != 1 || w.sum(at, "weir_endpoints", `region="us-east"`, `state="disabled"`) != 2 {
+		t.Error("it is not shown to be disabled")
+	}
+	us.comeBack(t)
+	w.says("us-east", "enable", "us-east")
+	w.share("us-east", 0.8)
+	if list := w.says("", "config", "overrides"); strings.Contains(list, "us-east") {
+		t.Error("enable has left an override: " + list)
+	}
+	if log := w.stderr.String(); strings.Contains(log, "unhealthy") || !strings.Contains(log, `"disabled":true`) {
+		t.Error("somebody looked at what was disabled, or the log does not say that it was")
+	}
+
 	// Killed, and back.
 	us.signal(syscall.SIGKILL)
 	w.share("eu-west", 1)
@@ -219,6 +243,10 @@ func TestSteerByAPI(t *testing.T) {
 	wants(422, "must be true or false", "PUT", "/api/v1/regions/local", "", `{"drain":"yes"}`)
 	wants(422, "must be from 0 to 1000000000", "PUT", "/api/v1/regions/local", "", `{"weight":1000000001,"drain":true}`)
 	wants(200, `"drain": false`, "GET", "/api/v1/regions/local", "", "") // the whole of it, or nothing
+	wants(422, "must be true or false", "PUT", "/api/v1/regions/local", "", `{"disabled":"yes"}`)
+	wants(200, `"disabled": true`, "PUT", "/api/v1/regions/local", "", `{"disabled":true,"ttl":"1h","reason":"gone"}`)
+	wants(200, `"drain": true`, "PUT", "/api/v1/regions/local", "", `{"drain":true}`)
+	wants(200, `"disabled": false`, "PUT", "/api/v1/regions/local", "", `{"disabled":false,"drain":null}`)
 	wants(400, "at least one of", "PUT", "/api/v1/regions/local", "", `{"ttl":"5m"}`)
 	wants(400, "ttl is not a duration", "PUT", "/api/v1/regions/local", "", `{"weight":1,"ttl":"5"}`)
 	wants(400, "unknown field", "PUT", "/api/v1/regions/local", "", `{"wieght":1}`)

@@ -19,6 +19,10 @@ type Region struct {
 	// Drain lets no new call in. Calls under way end, health checks go on, and
 	// clients with a sticky cookie of one of its endpoints stay there.
 	Drain bool `yaml:"drain" default:"false"`
+	// Disabled is as if the region had no endpoints: no new call goes there, nor does
+	// a client with a sticky cookie, and no health check. Calls under way end. It says
+	// more than drain, and goes before it.
+	Disabled bool `yaml:"disabled" default:"false"`
 	// OverflowPercent is how many calls at once it takes, beyond its own share, for
 	// functions that are cold where they would be called (prefer_warm_region): of
 	// those that its healthy endpoints take. Of an endpoint without a limit 100. 0 is
@@ -28,6 +32,9 @@ type Region struct {
 	// load_balancing.regions: nearest go by it. A region without one is the farthest.
 	Location []Degrees `yaml:"location" shown:"given"`
 }
+
+// Asked tells whether an operator wants the region to take calls.
+func (r *Region) Asked() bool { return !r.Drain && !r.Disabled && r.Weight > 0 }
 
 // Unsaid is a region of which nothing is configured.
 var Unsaid = Region{Weight: 1, OverflowPercent: 20}
@@ -167,8 +174,8 @@ func (c *checker) location(p *path, location []Degrees) {
 }
 
 // somebodyTakesCalls refuses regions of which none does. An operator may want that
-// at night, by an override; in a file it is a mistake. drains is where drain is
-// said, weights where weights are.
+// at night, by an override; in a file it is a mistake. drains is where drain and
+// disabled are said, weights where weights are.
 func (c *checker) somebodyTakesCalls(drains, weights *path, regions map[string]Region) {
 	if len(regions) == 0 || !c.d.sound(weights) {
 		return
@@ -176,15 +183,18 @@ func (c *checker) somebodyTakesCalls(drains, weights *path, regions map[string]R
 	for _, name := range sortedKeys(regions) {
 		r := regions[name]
 		said := weights.entry(name).key("weight")
-		if r.Drain {
+		switch {
+		case r.Disabled:
+			said = drains.entry(name).key("disabled")
+		case r.Drain:
 			said = drains.entry(name).key("drain")
 		}
 		at, _ := c.d.place(said.String())
-		if !r.Drain && r.Weight > 0 || at.in != nil && at.in.layer == OverrideLayer {
+		if r.Asked() || at.in != nil && at.in.layer == OverrideLayer {
 			return
 		}
 	}
-	c.fail(weights, "leave one with a weight and without drain; who wants to send every call away does it by weir drain", "are all drained or without weight: nobody would take a call")
+	c.fail(weights, "leave one with a weight, without drain and disabled; who wants to send every call away does it by weir drain", "are all drained, disabled or without weight: nobody would take a call")
 }
 
 // functionRegions checks what a function says of regions.

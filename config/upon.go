@@ -24,7 +24,7 @@ const mostAnew = 32
 
 // steered are the keys of a region that nothing depends on but how the calls of
 // functions are divided.
-var steered = []string{"drain", "weight", "priority"}
+var steered = []string{"drain", "disabled", "weight", "priority"}
 
 // readAnew are the functions that what is over the files is about, and whether it is
 // about regions, if it is about nothing else and nothing else depends on it.

@@ -86,7 +86,7 @@ func draw(t *rapid.T) (over []Fragment) {
 			}
 		}
 	})
-	ofRegions := map[string][]string{"drain": {"true", "true", "false", "1"}, "weight": {"7", "0", "0.5", "null", "x"}, "priority": {"1", "200"}}
+	ofRegions := map[string][]string{"drain": {"true", "true", "false", "1"}, "weight": {"7", "0", "0.5", "null", "x"}, "priority": {"1", "200"}, "disabled": {"true", "false", "no"}}
 	for i := range rapid.IntRange(1, 3).Draw(t, "fragments") {
 		if rapid.IntRange(0, 2).Draw(t, "of a region") == 0 {
 			key := rapid.SampledFrom(steered).Draw(t, "key")

@@ -15,7 +15,7 @@ var (
 	errNeverSeen    = errors.New("the function has never had an endpoint")
 	errForbidden    = errors.New("the access rules turn the client away")
 	errNoEndpoint   = errors.New("the function has no endpoint now")
-	errDrained      = errors.New("every region of the function is drained")
+	errDrained      = errors.New("every region of the function is drained or disabled")
 	errUnasked      = errors.New("every region of the function has weight 0")
 	errUnwell       = errors.New("no endpoint of the function is healthy")
 	errNoneLeft     = errors.New("every endpoint was tried")

@@ -25,6 +25,7 @@ type Region struct {
 	Weight     float64          `json:"weight"`
 	Priority   int              `json:"priority"`
 	Drain      bool             `json:"drain"`
+	Disabled   bool             `json:"disabled"`
 	Location   []config.Degrees `json:"location"` // latitude and longitude; null if not given
 	Functions  []RegionOf       `json:"functions"`
 }
@@ -34,7 +35,7 @@ type RegionOf struct {
 	Function  string  `json:"function"`
 	Weight    float64 `json:"weight"`
 	Priority  int     `json:"priority"`
-	State     string  `json:"state"` // active, drained, weightless, cold, down, waiting, returning
+	State     string  `json:"state"` // active, drained, disabled, weightless, cold, down, waiting, returning
 	Endpoints int     `json:"endpoints"`
 	Healthy   int     `json:"healthy"`
 	Available float64 `json:"available"` // how much of its share it can carry, from 0 to 1
@@ -88,7 +89,7 @@ func regionNamed(tab *table.Table, name string) *Region {
 	if !configured {
 		region.Weight = 1
 	}
-	r := &Region{name, configured, region.Weight, region.Priority, region.Drain, region.Location, []RegionOf{}}
+	r := &Region{name, configured, region.Weight, region.Priority, region.Drain, region.Disabled, region.Location, []RegionOf{}}
 	for function, fn := range tab.Functions {
 		for of, fares := range regionsIn(fn.Set()) {
 			if of == name {

@@ -71,7 +71,7 @@ func New(p Parts) *Server {
 		{"/api/v1/functions/{f}/gone", "POST: its platform says that it has ended", s.announce("gone"), "POST"},
 		{"/api/v1/functions/{f}/reset", "POST: the next call is worth a start, although the last ones failed", s.view(reset), "POST"},
 		{"/api/v1/regions", "the regions, and their share of each function's calls", s.tagged(s.view(regions)), ""},
-		{"/api/v1/regions/{r}", "one of them; PUT {drain, weight, priority, ttl, author, reason}: override it, null takes that back", s.tagged(s.region), "GET, HEAD, PUT"},
+		{"/api/v1/regions/{r}", "one of them; PUT {drain, disabled, weight, priority, ttl, author, reason}: override it, null takes that back", s.tagged(s.region), "GET, HEAD, PUT"},
 		{"/api/v1/peers", "the routers that share limits", s.view(peers), ""},
 		{"/api/v1/refused", "what of the configuration weir does without, and why", s.view(refused), ""},
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/config/layers"
 	"github.com/weir-gateway/weir/internal/telemetry"
 )
@@ -18,6 +19,7 @@ import (
 // null takes an override back.
 type Steering struct {
 	Drain    json.RawMessage `json:"drain,omitempty"`
+	Disabled json.RawMessage `json:"disabled,omitempty"`
 	Weight   json.RawMessage `json:"weight,omitempty"`
 	Priority json.RawMessage `json:"priority,omitempty"`
 	TTL      string          `json:"ttl,omitempty"` // 10m; without one it lasts until it is taken back
@@ -55,7 +57,7 @@ func (s *Server) steer(ctx *fasthttp.RequestCtx, name string) bool {
 	}
 	path := "regions/" + name + "/"
 	values := map[string]json.RawMessage{}
-	for key, value := range map[string]json.RawMessage{"drain": asked.Drain, "weight": asked.Weight, "priority": asked.Priority} {
+	for key, value := range map[string]json.RawMessage{"drain": asked.Drain, "disabled": asked.Disabled, "weight": asked.Weight, "priority": asked.Priority} {
 		switch {
 		case value == nil:
 		case string(value) == "null":
@@ -65,14 +67,20 @@ func (s *Server) steer(ctx *fasthttp.RequestCtx, name string) bool {
 		}
 	}
 	if len(values) == 0 {
-		refuse(ctx, fasthttp.StatusBadRequest, "bad_request", "Say at least one of drain, weight and priority.")
+		refuse(ctx, fasthttp.StatusBadRequest, "bad_request", "Say at least one of drain, disabled, weight and priority.")
 		return false
 	}
-	if bytes.Equal(asked.Drain, []byte("false")) {
-		// Where only an override drains it, taking that back is enough: one that says
-		// the opposite would hide what the file says later.
-		if cfg, err := s.Layers.Without(path + "drain"); err == nil && !cfg.Regions[name].Drain {
-			values[path+"drain"] = nil
+	// Where only an override drains or disables it, taking that back is enough: one that
+	// says the opposite would hide what the file says later.
+	for key, said := range map[string]func(config.Region) bool{
+		"drain":    func(r config.Region) bool { return r.Drain },
+		"disabled": func(r config.Region) bool { return r.Disabled },
+	} {
+		if !bytes.Equal(values[path+key], []byte("false")) {
+			continue
+		}
+		if cfg, err := s.Layers.Without(path + key); err == nil && !said(cfg.Regions[name]) {
+			values[path+key] = nil
 		}
 	}
 	if err := s.Layers.PutAll(values, wish, ifMatch(ctx)); err != nil {

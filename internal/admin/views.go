@@ -185,9 +185,10 @@ func endpointsOf(scene telemetry.Scene, name string) any {
 	}
 	now := time.Now()
 	seen := []Endpoint{}
-	for _, ep := range fn.Set().Endpoints {
+	set := fn.Set()
+	for _, ep := range set.Endpoints {
 		seen = append(seen, Endpoint{
-			ep.ID, ep.Addr, ep.Region, ep.Zone, ep.Weight, ep.Endpoint.Slots, ep.Link.Slots.InFlight(), ep.State(now),
+			ep.ID, ep.Addr, ep.Region, ep.Zone, ep.Weight, ep.Endpoint.Slots, ep.Link.Slots.InFlight(), set.StateOf(ep, now),
 		})
 	}
 	slices.SortFunc(seen, func(a, b Endpoint) int { return cmp.Compare(a.ID, b.ID) })

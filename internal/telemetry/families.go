@@ -42,6 +42,7 @@ var families = []family{
 	{"weir_region_share", "gauge", "Part of a function's calls that go to a region, from 0 to 1."},
 	{"weir_region_available_ratio", "gauge", "How much of its share a region can carry, from 0 to 1: its healthy part times failover.overprovisioning_factor."},
 	{"weir_region_draining", "gauge", "1 if a region is drained: no new call goes there."},
+	{"weir_region_disabled", "gauge", "1 if a region is disabled: no new call goes there, and no health check."},
 	{"weir_panic", "gauge", "1 if too few endpoints of a function are healthy in any region, so that all of them get calls (failover.panic_threshold)."},
 
 	{"weir_active_functions", "gauge", "Functions that have an endpoint now."},

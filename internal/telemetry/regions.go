@@ -17,6 +17,7 @@ func writeRegions(p *page, function string, fn *table.Function) {
 		p.number(r.Share, "weir_region_share", labels...)
 		p.number(r.Available, "weir_region_available_ratio", labels...)
 		p.gauge(oneIf(r.Drain), "weir_region_draining", labels...)
+		p.gauge(oneIf(r.Disabled), "weir_region_disabled", labels...)
 	}
 }
 

@@ -92,7 +92,7 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 			for _, state := range states {
 				endpoints[place{name, ep.Region, state}] += 0
 			}
-			endpoints[place{name, ep.Region, ep.State(now)}]++
+			endpoints[place{name, ep.Region, set.StateOf(ep, now)}]++
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(tab.Functions)) {

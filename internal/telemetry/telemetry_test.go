@@ -76,9 +76,9 @@ func TestCallsAreCounted(t *testing.T) {
 
 func TestRegionsAreShown(t *testing.T) {
 	r := setUp(t, with(t, "none"), `
-regions: { a: { weight: 80 }, b: { weight: 20 }, c: { weight: 5, drain: true } }
+regions: { a: { weight: 80 }, b: { weight: 20 }, c: { weight: 5, drain: true }, d: { disabled: true } }
 functions:
-  f: { endpoints: [{ address: "127.0.0.1:1", region: a }, { address: "127.0.0.1:2", region: a }, { address: "127.0.0.1:3", region: b }] }
+  f: { endpoints: [{ address: "127.0.0.1:1", region: a }, { address: "127.0.0.1:2", region: a }, { address: "127.0.0.1:3", region: b }, { address: "127.0.0.1:4", region: d }] }
   cold: { endpoints: [] }
 routes: [{ path_prefix: /, function: f }]
 `, answer(200, "hello"))
@@ -98,6 +98,11 @@ routes: [{ path_prefix: /, function: f }]
 		`weir_region_available_ratio{function="f",region="b"} 1`,
 		`weir_region_draining{function="f",region="a"} 0`,
 		`weir_region_draining{function="f",region="c"} 1`,
+		`weir_region_disabled{function="f",region="a"} 0`,
+		`weir_region_disabled{function="f",region="d"} 1`,
+		`weir_region_share{function="f",region="d"} 0`,
+		`weir_endpoints{function="f",region="d",state="disabled"} 1`,
+		`weir_endpoints{function="f",region="d",state="healthy"} 0`,
 		`weir_panic{function="f"} 0`,
 	)
 	if got := fmt.Sprintf("%.4f", fn.Set().Split.Regions[0].Share); got != "0.7368" {

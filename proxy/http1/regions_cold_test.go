@@ -84,20 +84,20 @@ func TestAllRegionsAreCold(t *testing.T) {
 // Where nobody may be called nobody is started: the calls are told so, and not held.
 func TestColdRegionIsDrained(t *testing.T) {
 	t.Parallel()
-	s := &stage{}
-	g := start(t, "region: a\nregions: { a: {}, b: {} }\n"+
-		"functions: { f: { cold_start: { scaler: process }, process: { command: [none] } } }\nroutes: [{ path_prefix: /, function: f }]\n",
-		parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}, prepare: func(cfg *config.Config) {
-			cfg.Regions["a"] = config.Region{Weight: 1, Drain: true} // as an override says it
-		}})
-	c := g.dial()
-	for range 3 {
-		c.send(get)
-		if _, p := c.problem(503); p["cause"] != "DRN" {
-			t.Errorf("%v", p)
+	for _, region := range []config.Region{{Weight: 1, Drain: true}, {Weight: 1, Disabled: true}} { // as an override says it
+		s := &stage{}
+		g := start(t, "region: a\nregions: { a: {}, b: {} }\n"+
+			"functions: { f: { cold_start: { scaler: process }, process: { command: [none] } } }\nroutes: [{ path_prefix: /, function: f }]\n",
+			parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}, prepare: func(cfg *config.Config) { cfg.Regions["a"] = region }})
+		c := g.dial()
+		for range 3 {
+			c.send(get)
+			if _, p := c.problem(503); p["cause"] != "DRN" {
+				t.Errorf("%+v: %v", region, p)
+			}
 		}
-	}
-	if n := s.ups.Load(); n != 0 {
-		t.Errorf("%d starts", n)
+		if n := s.ups.Load(); n != 0 {
+			t.Errorf("%+v: %d starts", region, n)
+		}
 	}
 }

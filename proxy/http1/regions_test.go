@@ -69,7 +69,7 @@ func TestRegionShares(t *testing.T) {
 // What is drained, or has weight 0, is never called, whatever becomes of the rest.
 func TestRegionsThatAreNotAsked(t *testing.T) {
 	t.Parallel()
-	for _, other := range []string{"drain: true", "weight: 0"} {
+	for _, other := range []string{"drain: true", "disabled: true", "weight: 0"} {
 		b := newPlace(t, ok)
 		g := start(t, placed("regions: { a: {}, b: { "+other+" } }", "", "a="+refuses(t), "b="+b.addr), parts{})
 		for range 5 {
@@ -103,6 +103,8 @@ func TestRegionsAreAllDrained(t *testing.T) {
 	}
 	f("both drained", "DRN", "drained", set(config.Region{Weight: 1, Drain: true}, config.Region{Weight: 1, Drain: true}))
 	f("one drained, one without weight", "DRN", "drained", set(config.Region{Weight: 1, Drain: true}, config.Region{}))
+	f("one drained, one disabled", "DRN", "drained", set(config.Region{Weight: 1, Drain: true}, config.Region{Weight: 1, Disabled: true}))
+	f("both disabled", "DRN", "drained", set(config.Region{Weight: 1, Disabled: true}, config.Region{Weight: 1, Disabled: true}))
 	f("both without weight", "UH", "no_healthy_upstream", set(config.Region{}, config.Region{}))
 	if a.dialed.Load()+b.dialed.Load() > 0 {
 		t.Error("somebody is called")
@@ -252,5 +254,14 @@ func TestKeysAndCookiesInRegions(t *testing.T) {
 	}
 	if had := c.asks(20, ""); had["1"] != 20 {
 		t.Errorf("without: %v", had)
+	}
+	disabled, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1' }]\n"+doc("disabled: true")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.keeper.Propose(disabled)
+	eventually(t, "it is disabled", func() bool { return split(g).Regions[0].Disabled })
+	if had := c.asks(20, "Cookie: "+cookie+"\r\n"); had["1"] != 20 {
+		t.Errorf("with a cookie of a disabled region: %v", had)
 	}
 }

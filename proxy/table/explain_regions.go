@@ -77,7 +77,7 @@ func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Hea
 	home := slices.IndexFunc(split.Regions, func(r Region) bool { return r.Name == cfg.Region })
 	if home >= 0 && fn.ColdStart.Scaler != "" && fn.ColdStart.PreferWarmRegion {
 		split.Home = &split.Regions[home]
-		split.spillFrom(home, split.Home.asked() && split.Home.endpoints == 0)
+		split.spillFrom(home, split.Home.Asked() && split.Home.endpoints == 0)
 	}
 	return split.explain(fn, notes, client)
 }
@@ -123,6 +123,8 @@ func (s *Split) explain(fn config.Function, why []string, client *geo.Point) Sha
 			say("%s is %s", r.Name, distance(r.at, *client))
 		}
 		switch {
+		case r.Disabled:
+			say("%s is disabled", r.Name)
 		case r.Drain:
 			say("%s is drained", r.Name)
 		case r.Weight == 0:

@@ -16,7 +16,7 @@ import (
 // endpoints which came together are not asked together.
 
 // checkHealth starts the checks of the endpoints that are here, and ends those of the
-// ones that left. Where the settings change all begin anew.
+// ones that left or whose region is disabled. Where the settings change all begin anew.
 func (k *Keeper) checkHealth(ctx context.Context, w *watch, here []*Endpoint) {
 	if c := w.fn.HealthCheck; c == nil || w.checked != *c {
 		w.stopChecks()
@@ -30,6 +30,9 @@ func (k *Keeper) checkHealth(ctx context.Context, w *watch, here []*Endpoint) {
 	}
 	stay := map[string]context.CancelFunc{}
 	for _, ep := range here {
+		if w.isDisabled(ep.Region) {
+			continue
+		}
 		stop := w.checks[ep.ID]
 		if stop == nil {
 			var own context.Context

@@ -55,6 +55,7 @@ type transport struct {
 	listens bool
 	probes  int
 	closed  int
+	checks  int
 }
 
 func (*transport) Try(*message.Exchange) error { return errors.New("not in this test") }
@@ -466,6 +467,7 @@ func TestWithdrawLooksAtOneSet(t *testing.T) {
 func (t *transport) Check(context.Context, string) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.checks++
 	if !t.listens {
 		return 503, nil
 	}

@@ -49,7 +49,7 @@ func TestNearestLaws(t *testing.T) {
 			if want := says.Shares[r.Name]; math.Abs(100*math.Ldexp(float64(part), -64)-want) > 0.006 {
 				t.Fatalf("%s has %v of all numbers, explained is %v %%", r.Name, part, want)
 			}
-			if r.Drain || r.Weight == 0 || len(r.Set.Endpoints) == 0 || r.Healthy == 0 && !s.PanicNear {
+			if r.Drain || r.Disabled || r.Weight == 0 || len(r.Set.Endpoints) == 0 || r.Healthy == 0 && !s.PanicNear {
 				t.Fatalf("%+v may be asked", r)
 			}
 		}

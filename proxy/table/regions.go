@@ -39,7 +39,7 @@ type Void uint8
 // The reasons.
 const (
 	NoVoid  Void = iota // one may
-	Drained             // an operator wants it so
+	Drained             // an operator wants it so, or has them disabled
 	Unasked             // all have weight 0
 	Unwell              // no endpoint is healthy, and there is no panic
 	Cold                // there are no endpoints
@@ -72,13 +72,14 @@ type Region struct {
 
 // The states of a region, as logs and the admin interface show them.
 const (
-	Active        = "active"
-	RegionDrained = "drained"
-	Weightless    = "weightless" // its weight is 0
-	RegionCold    = "cold"       // it has no endpoints
-	Down          = "down"       // none of them is healthy
-	Waiting       = "waiting"    // it is back, and has to be well for a while (failback_delay)
-	Returning     = "returning"  // it has its share by and by (slow_start)
+	Active         = "active"
+	RegionDrained  = "drained"
+	RegionDisabled = "disabled"   // nobody looks at its endpoints
+	Weightless     = "weightless" // its weight is 0
+	RegionCold     = "cold"       // it has no endpoints
+	Down           = "down"       // none of them is healthy
+	Waiting        = "waiting"    // it is back, and has to be well for a while (failback_delay)
+	Returning      = "returning"  // it has its share by and by (slow_start)
 )
 
 // Draw picks a region by the shares; x is a random number. One has a share.
@@ -111,10 +112,23 @@ func After(regions []*Region, name string, tries int) *Region {
 func (s *Split) Keeps(ep *Endpoint) bool {
 	for i := range s.Regions {
 		if r := &s.Regions[i]; r.Name == ep.Region {
-			return r.Share > 0 || r.carry > 0 || r.Drain && r.Weight > 0
+			return r.Share > 0 || r.carry > 0 || r.Drain && !r.Disabled && r.Weight > 0
 		}
 	}
 	return false
+}
+
+// StateOf tells how one of the endpoints is held to be at the moment now. Of one in
+// a disabled region nobody knows.
+func (s *Set) StateOf(ep *Endpoint, now time.Time) string {
+	if s.Split != nil {
+		for i := range s.Split.Regions {
+			if r := &s.Split.Regions[i]; r.Disabled && r.Name == ep.Region {
+				return RegionDisabled
+			}
+		}
+	}
+	return ep.State(now)
 }
 
 // Well is how many endpoints may take calls now.

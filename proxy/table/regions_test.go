@@ -225,6 +225,88 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// What is disabled is as if it were not there: nobody asks how its endpoints are, no
+// cookie leads there, no connection waits. It comes back as a new one does.
+func TestDisable(t *testing.T) {
+	doc := func(a string) string {
+		return "failover: { failback_delay: 10m }\nregions: { a: { weight: 80, " + a + " }, b: { weight: 20 } }\n" +
+			"functions: { f: { health_check: { interval: 1s, healthy_threshold: 1, unhealthy_threshold: 1 } } }\n"
+	}
+	keep(t, doc("drain: false"), func(t *testing.T, k *keeping) {
+		stands := func(when, want, state string) {
+			t.Helper()
+			set := k.function("f").Set()
+			if got := k.shares("f"); got != want || set.Split.Regions[0].State != state {
+				t.Errorf("%s: %s, a is %s, want %s, %s", when, got, set.Split.Regions[0].State, want, state)
+			}
+		}
+		asked := func(region string) (n int) {
+			for _, ep := range in(region, 4) {
+				tr := k.transports[ep.Addr]
+				tr.mu.Lock()
+				n += tr.checks
+				tr.mu.Unlock()
+			}
+			return n
+		}
+		k.source.say("f", slices.Concat(in("a", 4), in("b", 4))...)
+		for _, tr := range k.transports {
+			tr.mu.Lock()
+			tr.listens = true
+			tr.mu.Unlock()
+		}
+		time.Sleep(10 * time.Second)
+		stands("at first", "a 80.00 b 20.00", Active)
+		link := k.function("f").Set().Endpoints[0].Link
+		if asked("a") < 20 || asked("b") < 20 {
+			t.Fatalf("%d and %d health checks", asked("a"), asked("b"))
+		}
+		k.propose(t, doc("disabled: true"))
+		set := k.function("f").Set()
+		stands("disabled", "a 0.00 b 100.00", RegionDisabled)
+		if set.Split.Keeps(set.Endpoints[0]) || !set.Split.Keeps(set.Endpoints[7]) || set.Split.Regions[0].Healthy != 0 || len(set.Callable()) != 4 {
+			t.Errorf("it is there: %+v", set.Split.Regions[0])
+		}
+		if got := set.StateOf(set.Endpoints[0], time.Now()) + " " + set.StateOf(set.Endpoints[7], time.Now()); got != "disabled healthy" {
+			t.Errorf("the endpoints are %s", got)
+		}
+		for _, ep := range in("a", 4) {
+			if k.transports[ep.Addr].closed == 0 {
+				t.Errorf("%s has idle connections", ep.ID)
+			}
+		}
+		a, b := asked("a"), asked("b")
+		time.Sleep(time.Minute)
+		if asked("a") != a || asked("b") < b+200 {
+			t.Errorf("health checks in a minute: %d of a, %d of b", asked("a")-a, asked("b")-b)
+		}
+		k.propose(t, doc("drain: true, disabled: true"))
+		stands("disabled goes before drain", "a 0.00 b 100.00", RegionDisabled)
+		k.propose(t, doc("drain: true"))
+		stands("only drained", "a 0.00 b 100.00", RegionDrained)
+		time.Sleep(time.Minute)
+		if asked("a") < a+200 {
+			t.Errorf("drained, %d health checks in a minute", asked("a")-a)
+		}
+		k.propose(t, doc("disabled: true"))
+		k.propose(t, doc("drain: false"))
+		stands("enabled: without failback_delay", "a 28.57 b 71.43", Returning)
+		if k.function("f").Set().Endpoints[0].Link != link {
+			t.Error("its calls under way are not counted any more")
+		}
+		time.Sleep(time.Minute + time.Second)
+		synctest.Wait()
+		stands("a minute later", "a 80.00 b 20.00", Active)
+		cfg := parse(t, doc("disabled: true"))
+		cfg.Regions["b"] = config.Region{Weight: 20, Drain: true} // as an override may say
+		k.Propose(cfg)
+		synctest.Wait()
+		if set := k.function("f").Set(); set.Split.Void != Drained {
+			t.Errorf("one is disabled, one drained: %v", set.Split.Void)
+		}
+	})
+}
+
 // A change of regions over the files leaves the endpoints of functions as they are,
 // and what follows is what would if they were all told anew.
 func TestSteeredByLayers(t *testing.T) {

@@ -35,9 +35,12 @@ type regional struct {
 // follow takes in how the region is at the moment now. Nothing of a fresh function
 // has come back; one that is raised by calls has no endpoints while nobody calls.
 func (l *regional) follow(r *Region, now time.Time, f config.Failover, fresh, raised bool) {
-	there := r.endpoints > 0
-	takes := r.asked() && r.Healthy > 0
+	there := r.endpoints > 0 && !r.Disabled
+	takes := r.Asked() && r.Healthy > 0
 	switch {
+	case r.Disabled: // what nobody looks at is not down, and will come as a new one does
+		l.waits, l.back = time.Time{}, time.Time{}
+		l.down, l.seen = false, false
 	case !takes:
 		l.waits, l.back = time.Time{}, time.Time{}
 		l.down = r.Healthy == 0 && l.seen && (there || !raised)
@@ -100,8 +103,11 @@ func (k *Keeper) split(w *watch, regions []Region, fresh bool, now time.Time) *S
 	held := false
 	for i := range s.Regions {
 		r := &s.Regions[i]
-		well, next := wellOf(r.Set.Endpoints, now)
-		r.Healthy, r.carry, due = well, 0, sooner(due, next)
+		r.Healthy, r.carry = 0, 0
+		if !r.Disabled {
+			well, next := wellOf(r.Set.Endpoints, now)
+			r.Healthy, due = well, sooner(due, next)
+		}
 		l := w.regional(r.Name)
 		l.follow(r, now, failover, fresh, w.fn.Start != nil)
 		held = held || l.waiting(now)
@@ -164,7 +170,10 @@ func (w *watch) divide(s *Split, now time.Time) shaping.Division {
 // input is the region as shaping.Divide sees it.
 func (r *Region) input() shaping.Region {
 	in := shaping.Region{Weight: r.Weight, Priority: r.Priority, Endpoints: r.endpoints, Healthy: r.Healthy, Ramp: r.Ramp}
-	if r.Drain {
+	switch {
+	case r.Disabled:
+		in.State = shaping.RegionDisabled
+	case r.Drain:
 		in.State = shaping.RegionDraining
 	}
 	return in
@@ -184,6 +193,8 @@ func failoverOf(f config.Failover) shaping.Failover {
 
 func stateOf(r *Region, l *regional, now time.Time) string {
 	switch {
+	case r.Disabled:
+		return RegionDisabled
 	case r.Drain:
 		return RegionDrained
 	case r.Weight == 0:
@@ -207,24 +218,24 @@ func (w *watch) void(regions []Region) Void {
 	home := slices.IndexFunc(regions, func(r Region) bool { return r.Name == w.region })
 	raised := w.fn.Start != nil
 	switch {
-	case w.prefersWarm() && home >= 0 && regions[home].asked() && regions[home].endpoints == 0:
+	case w.prefersWarm() && home >= 0 && regions[home].Asked() && regions[home].endpoints == 0:
 		return Cold // and whoever is ill elsewhere is no reason not to start
-	case some(func(r Region) bool { return r.asked() && r.endpoints > 0 }):
+	case some(func(r Region) bool { return r.Asked() && r.endpoints > 0 }):
 		return Unwell
-	case raised && home >= 0 && regions[home].Drain:
+	case raised && home >= 0 && regions[home].shut():
 		return Drained
-	case raised && home >= 0 && !regions[home].asked():
+	case raised && home >= 0 && !regions[home].Asked():
 		return Unasked
-	case raised || some(func(r Region) bool { return r.asked() }):
+	case raised || some(func(r Region) bool { return r.Asked() }):
 		return Cold
-	case some(func(r Region) bool { return r.Drain }):
+	case some(func(r Region) bool { return r.shut() }):
 		return Drained
 	}
 	return Unasked
 }
 
-// asked tells whether an operator wants the region to take calls.
-func (r *Region) asked() bool { return !r.Drain && r.Weight > 0 }
+// shut tells whether an operator has said so, and not by a weight.
+func (r *Region) shut() bool { return r.Drain || r.Disabled }
 
 func (w *watch) regional(name string) *regional {
 	l := w.regions[name]
@@ -299,7 +310,7 @@ func (k *Keeper) tellSplit(w *watch, s *Split) {
 		l := w.regional(r.Name)
 		was := l.state
 		l.state = r.State
-		if was == r.State || was == "" || !r.asked() || was == RegionDrained || was == Weightless {
+		if was == r.State || was == "" || !r.Asked() || was == RegionDrained || was == RegionDisabled || was == Weightless {
 			continue
 		}
 		level := slog.LevelInfo
@@ -350,7 +361,7 @@ func (k *Keeper) tellRegions(prev, next *config.Config) {
 		for _, c := range []struct {
 			key    string
 			is, as any
-		}{{"drain", r.Drain, was.Drain}, {"weight", r.Weight, was.Weight}, {"priority", r.Priority, was.Priority}} {
+		}{{"drain", r.Drain, was.Drain}, {"disabled", r.Disabled, was.Disabled}, {"weight", r.Weight, was.Weight}, {"priority", r.Priority, was.Priority}} {
 			if c.is != c.as {
 				from := next.Origin("regions." + name + "." + c.key)
 				k.log.Info("region", "region", name, c.key, c.is, "was", c.as, "cause", cmp.Or(from.Place, from.Layer))

@@ -39,6 +39,7 @@ func drawRegions(t *rapid.T) (d drawn) {
 				Weight:   float64(rapid.IntRange(0, 100).Draw(t, "weight")),
 				Priority: rapid.IntRange(0, 2).Draw(t, "priority"),
 				Drain:    rapid.IntRange(0, 4).Draw(t, "drain") == 0,
+				Disabled: rapid.IntRange(0, 4).Draw(t, "disabled") == 0,
 			}
 		}
 		n := rapid.IntRange(0, 8).Draw(t, "endpoints")
@@ -83,7 +84,7 @@ func TestSplitLaws(t *testing.T) {
 		for i := range s.Regions {
 			r := &s.Regions[i]
 			sum += r.Share
-			if r.Share > 0 && (r.Drain || r.Weight == 0 || len(r.Set.Endpoints) == 0 || r.Healthy == 0 && !s.Panic) {
+			if r.Share > 0 && (r.Drain || r.Disabled || r.Weight == 0 || len(r.Set.Endpoints) == 0 || r.Healthy == 0 && !s.Panic) {
 				t.Fatalf("%+v has a share", r)
 			}
 			well := 0
@@ -91,7 +92,11 @@ func TestSplitLaws(t *testing.T) {
 				if ep.Region != r.Name {
 					t.Fatalf("%s is in %s", ep.ID, r.Name)
 				}
-				if ep.State(time.Now()) == Healthy && !ep.Doubted() {
+				state := (&Set{Split: s}).StateOf(ep, time.Now())
+				if (state == RegionDisabled) != r.Disabled {
+					t.Fatalf("%s of %+v is %s", ep.ID, r, state)
+				}
+				if state == Healthy && !ep.Doubted() {
 					well++
 				}
 			}

@@ -37,7 +37,8 @@ func (l *alike) spread(a, b *config.Spread) bool {
 }
 
 // steered are the regions of a Split as the configuration has them now; nil if they
-// are not the same ones any more.
+// are not the same ones any more, or others of them are disabled: which endpoints are
+// looked at follows from that.
 func (w *watch) steered(was *Split) []Region {
 	configured := w.spread.Regions
 	if was == nil || len(configured) == 0 {
@@ -54,6 +55,9 @@ func (w *watch) steered(was *Split) []Region {
 			return nil // it was there for being configured
 		default:
 			next = config.Unsaid
+		}
+		if next.Disabled != r.Disabled {
+			return nil
 		}
 		r.Region, r.at = next, pointOf(next)
 	}

@@ -45,7 +45,7 @@ func TestSteerIsToDivideAnew(t *testing.T) {
 		for i := range got.Regions {
 			a, b := got.Regions[i], want.Regions[i]
 			if a.Name != b.Name || a.Share != b.Share || a.State != b.State || a.upTo != b.upTo || a.carry != b.carry || a.at != b.at ||
-				a.Weight != b.Weight || a.Priority != b.Priority || a.Drain != b.Drain || !slices.Equal(a.Set.Endpoints, b.Set.Endpoints) {
+				a.Weight != b.Weight || a.Priority != b.Priority || a.Drain != b.Drain || a.Disabled != b.Disabled || !slices.Equal(a.Set.Endpoints, b.Set.Endpoints) {
 				t.Fatalf("steered\n%+v\nanew\n%+v", a, b)
 			}
 		}

@@ -109,7 +109,7 @@ func (w *watch) spill(s *Split) {
 		return
 	}
 	s.Home = &s.Regions[home]
-	s.spillFrom(home, s.Home.asked() && w.regional(w.region).cold)
+	s.spillFrom(home, s.Home.Asked() && w.regional(w.region).cold)
 	for i := range s.Regions {
 		r := &s.Regions[i]
 		if r.Spill = &w.regional(r.Name).spill; i == home {
@@ -117,7 +117,7 @@ func (w *watch) spill(s *Split) {
 			continue
 		}
 		r.Room = 0
-		if r.Share > 0 && !s.Panic && s.Home.asked() {
+		if r.Share > 0 && !s.Panic && s.Home.Asked() {
 			r.Room = roomFor(r.OverflowPercent, r.Set.Endpoints, time.Now())
 		}
 		r.Spill.taken.SetLimit(r.Room)

@@ -137,11 +137,19 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 		if reported.Region == "" {
 			reported.Region = w.region
 		}
+		disabled := w.isDisabled(reported.Region)
+		if disabled {
+			link.Conns.CloseIdle()
+		}
 		if proven, known := w.proven[reported.ID]; !proven && (known || reported.Unproven && !w.unprobed() || w.readyPath() != "") {
 			if known && (reported.Region == w.region || !w.prefersWarm()) {
 				next.Refusing = append(next.Refusing, link)
 			}
-			k.probe(ctx, w, reported.ID, link)
+			if disabled && (w.fn.Start == nil || reported.Region != w.region) {
+				w.endProbe(reported.ID)
+			} else { // also what is starting in a region that is disabled: the start is to end well
+				k.probe(ctx, w, reported.ID, link)
+			}
 			continue
 		}
 		if reported.Weight > 0 {
@@ -159,6 +167,9 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 	w.letGo(here)
 	k.note(w, here)
 }
+
+// isDisabled tells whether nobody is to look at a region's endpoints.
+func (w *watch) isDisabled(region string) bool { return w.spread.Regions[region].Disabled }
 
 func (k *Keeper) newLink(function, id, addr string) *Link {
 	return &Link{
