@@ -78,7 +78,7 @@ func explainShares(cmd *cobra.Command, r *remote, file, function, health, client
 		names := slices.Sorted(maps.Keys(cfg.Functions))
 		return exit(exitFailed, fmt.Errorf("there is no function %q in %s; there is %s", function, file, strings.Join(names, ", ")))
 	}
-	shares := table.ExplainShares(cfg, fn, counts, at)
+	shares := table.ExplainShares(cfg, *fn, counts, at)
 	if r.asJSON {
 		return printJSON(cmd.OutOrStdout(), shares)
 	}

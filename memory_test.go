@@ -9,7 +9,7 @@ import (
 )
 
 func TestPercentFor(t *testing.T) {
-	for live, want := range map[uint64]int{0: 100, 20 << 20: 100, headroom: 100, 200 << 20: 60, 256 << 20: 50, 1 << 30: 25, 1 << 40: 25} {
+	for live, want := range map[uint64]int{0: 600, 8 << 20: 300, 24 << 20: 100, 30 << 20: 100, headroom: 100, 200 << 20: 60, 256 << 20: 50, 1 << 30: 25, 1 << 40: 25} {
 		if got := percentFor(live); got != want {
 			t.Errorf("of %d MiB: %d, want %d", live>>20, got, want)
 		}

@@ -39,10 +39,10 @@ func BenchmarkEndpointChange(b *testing.B) {
 
 func changeEndpoints(b *testing.B, functions int) {
 	before := inUse()
-	cfg := &config.Config{Region: "here", Functions: map[string]config.Function{}}
+	cfg := &config.Config{Region: "here", Functions: map[string]*config.Function{}}
 	board := discovery.NewBoard()
 	for i := range functions {
-		fn := config.Function{Name: fmt.Sprint("f", i)}
+		fn := &config.Function{Name: fmt.Sprint("f", i)}
 		cfg.Functions[fn.Name] = fn
 		cfg.Routes = append(cfg.Routes, config.Route{Hosts: []string{fn.Name + ".example.com"}, PathPrefix: "/", Function: fn.Name})
 		board.Show(fn.Name, ten(i, 1))

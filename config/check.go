@@ -35,7 +35,7 @@ func (c *checker) check() {
 	c.geography(top.key("geography"), c.cfg.Geography)
 	c.tenants(top.key("tenants"), c.cfg.Tenants)
 	for _, name := range sortedKeys(c.cfg.Functions) {
-		c.function(top.key("functions").entry(name), c.cfg.Functions[name])
+		c.function(top.key("functions").entry(name), *c.cfg.Functions[name])
 	}
 	c.positive(top.key("async").key("keep"), c.cfg.Async.Keep)
 	c.scalers(top.key("scalers"))

@@ -18,8 +18,8 @@ func (c *checker) routes(p *path) {
 		c.conditions(at, route)
 		c.action(at, route)
 		c.access(at.key("access"), route.Access)
-		if fn, known := c.cfg.Functions[route.Function]; known && c.d.isGiven(at.key("while_cold").String()) {
-			c.whileCold(at.key("while_cold"), route.WhileCold, fn)
+		if fn := c.cfg.Functions[route.Function]; fn != nil && c.d.isGiven(at.key("while_cold").String()) {
+			c.whileCold(at.key("while_cold"), route.WhileCold, *fn)
 		}
 		if c.d.isGiven(at.key("fallback").String()) {
 			c.lastResort(at.key("fallback"), route.Fallback, route.Function)

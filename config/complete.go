@@ -57,8 +57,7 @@ func complete(cfg *Config, d *document) {
 	}
 	for name, fn := range cfg.Functions {
 		fn.Name = name
-		completeFunction(cfg, &fn, d, top.key("functions").entry(name))
-		cfg.Functions[name] = fn
+		completeFunction(cfg, fn, d, top.key("functions").entry(name))
 	}
 	for name, s := range cfg.Scalers {
 		cfg.Scalers[name] = completeScaler(s, cfg, d, top.key("scalers").entry(name))
@@ -107,19 +106,23 @@ func completeFunction(cfg *Config, fn *Function, d *document, at *path) {
 }
 
 func completeRoute(cfg *Config, r *Route, given func(key string) bool) {
+	fn := cfg.Functions[r.Function]
+	if fn == nil { // a mistake, and told, or a route that has none
+		fn = &Function{}
+	}
 	if r.Priority == "" && r.Split == nil { // each function of a split keeps its own
-		r.Priority = cmp.Or(cfg.Functions[r.Function].Priority, "normal")
+		r.Priority = cmp.Or(fn.Priority, "normal")
 	}
 	completeWhileCold(r.WhileCold)
 	completeLastResort(r.Fallback)
 	if r.Fallback == nil {
-		r.Fallback = cfg.Functions[r.Function].Fallback
+		r.Fallback = fn.Fallback
 	}
 	if !given("respond_async") {
-		r.RespondAsync = cfg.Functions[r.Function].RespondAsync
+		r.RespondAsync = fn.RespondAsync
 	}
 	if r.WhileCold == nil {
-		r.WhileCold = cfg.Functions[r.Function].WhileCold
+		r.WhileCold = fn.WhileCold
 	}
 	if kind, _ := r.PathRule(); kind != PrefixPath && !given("path_prefix") {
 		r.PathPrefix = "" // its default is for routes that say nothing of paths

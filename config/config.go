@@ -41,7 +41,7 @@ type Config struct {
 	// Tenants are those on whose behalf calls come.
 	Tenants Tenants `yaml:"tenants"`
 	// Functions by name.
-	Functions map[string]Function `yaml:"functions"`
+	Functions map[string]*Function `yaml:"functions"`
 	// Scalers by name; a function's cold_start.scaler points here. One may be
 	// used without being declared: process, as { type: process }.
 	Scalers map[string]Scaler `yaml:"scalers"`

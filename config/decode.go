@@ -173,9 +173,17 @@ func (r reader) entries(p *path, n *node, v reflect.Value) {
 	for _, e := range r.once(p, n) {
 		key := p.entry(e.name)
 		r.noteEntry(key, e)
-		value := r.fresh(v.Type().Elem())
+		t := v.Type().Elem()
+		pointed := t.Kind() == reflect.Pointer // null is one with its defaults too
+		if pointed {
+			t = t.Elem()
+		}
+		value := r.fresh(t)
 		if e.value.kind != null {
 			r.value(key, e.value, value)
+		}
+		if pointed {
+			value = value.Addr()
 		}
 		v.SetMapIndex(reflect.ValueOf(e.name), value)
 	}

@@ -93,8 +93,8 @@ type Spread struct {
 // SpreadOf is how the calls of a function are divided between regions. To drain a
 // region is to change one Spread, and not each of ten thousand functions.
 func (c *Config) SpreadOf(function string) *Spread {
-	if own := c.Functions[function].Spread; own != nil {
-		return own
+	if fn := c.Functions[function]; fn != nil && fn.Spread != nil {
+		return fn.Spread
 	}
 	if c.spread != nil {
 		return c.spread

@@ -51,7 +51,7 @@ func (c *Config) WithRegistered(all []Registered) (*Config, []Refusal) {
 	j.cfg.upon = nil
 	j.cfg.Functions = maps.Clone(c.Functions)
 	if j.cfg.Functions == nil {
-		j.cfg.Functions = map[string]Function{}
+		j.cfg.Functions = map[string]*Function{}
 	}
 	j.cfg.Routes = slices.Clip(c.Routes)
 	j.cfg.registered = map[string]Origin{}
@@ -86,7 +86,7 @@ func (c *Config) SameRegistered(other *Config) bool {
 	for path := range c.registered {
 		if name, is := strings.CutPrefix(path, "functions."); is {
 			a, b := c.Functions[name], other.Functions[name] // of which all else is the configuration's
-			if a.Service != b.Service || a.ServiceScheme != b.ServiceScheme || a.insecure() != b.insecure() || !slices.Equal(a.ServiceTags, b.ServiceTags) {
+			if a == nil || b == nil || a.Service != b.Service || a.ServiceScheme != b.ServiceScheme || a.insecure() != b.insecure() || !slices.Equal(a.ServiceTags, b.ServiceTags) {
 				return false
 			}
 		}
@@ -320,8 +320,10 @@ func (j *joining) function(r Registered, g *group) (string, error) {
 		_, configured := j.own.Functions[name]
 		return name, r.agrees(name, fn, configured)
 	}
-	fn := own
-	if !known {
+	var fn Function
+	if known {
+		fn = *own
+	} else {
 		fn = *j.declared(r.scheme())
 		fn.Service = completeService(r.Service, j.cfg.Discovery)
 		if r.Insecure {
@@ -331,9 +333,9 @@ func (j *joining) function(r Registered, g *group) (string, error) {
 	}
 	fn.Name = name
 	if r.Tag != "" {
-		fn.ServiceTags = append(slices.Clip(own.ServiceTags), r.Tag)
+		fn.ServiceTags = append(slices.Clip(fn.ServiceTags), r.Tag)
 	}
-	j.cfg.Functions[name] = fn
+	j.cfg.Functions[name] = &fn
 	j.cfg.registered["functions."+name] = r.Origin
 	return name, nil
 }
@@ -357,7 +359,7 @@ func (r *Registered) scheme() string {
 }
 
 // agrees tells what keeps a function that is there from being the service's.
-func (r *Registered) agrees(name string, fn Function, configured bool) error {
+func (r *Registered) agrees(name string, fn *Function, configured bool) error {
 	switch service, consul := fn.ServiceIn(FromConsul); {
 	case !consul || service != r.Service:
 		return fmt.Errorf("there is a function %s already, and it is not that service", name)

@@ -121,12 +121,12 @@ func (r reader) regionsAnew(top *node, cfg *Config) (speak []string) {
 		cfg.Functions = maps.Clone(cfg.Functions)
 	}
 	for _, name := range speak {
-		fn := cfg.Functions[name]
+		fn := *cfg.Functions[name] // the files' own Config has it too
 		own := root.key("functions").entry(name).key("regions")
-		fn.Regions = maps.Clone(fn.Regions) // the files' own Config has it too
+		fn.Regions = maps.Clone(fn.Regions)
 		completeRegions(cfg, &fn, r.document, own)
 		c.functionRegions(own, fn)
-		cfg.Functions[name] = fn
+		cfg.Functions[name] = &fn
 	}
 	return speak
 }
@@ -146,7 +146,7 @@ func (r reader) functionAnew(top *node, name string, cfg *Config) {
 	read := fn.Interface().(Function)
 	read.Name = name
 	completeFunction(cfg, &read, r.document, at)
-	cfg.Functions[name] = read
+	cfg.Functions[name] = &read
 	(&checker{cfg, r.document}).function(at, read)
 }
 

@@ -61,7 +61,7 @@ type function struct {
 
 // New makes a Platform under its name in the configuration, for functions as
 // they are configured at the start. Nothing happens before Run.
-func New(name string, s config.Scaler, functions map[string]config.Function, log *slog.Logger) (*Platform, error) {
+func New(name string, s config.Scaler, functions map[string]*config.Function, log *slog.Logger) (*Platform, error) {
 	options := []client.Opt{client.WithUserAgent("weir"), client.FromEnv}
 	if s.Host != "" {
 		options = []client.Opt{client.WithUserAgent("weir"), client.WithHost(s.Host)}
@@ -82,7 +82,7 @@ func New(name string, s config.Scaler, functions map[string]config.Function, log
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, fn := range functions {
 		if fn.ColdStart.Scaler == name {
-			p.functionLocked(fn.Name).fn = &fn
+			p.functionLocked(fn.Name).fn = fn
 		}
 	}
 	return p, nil

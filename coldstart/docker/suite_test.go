@@ -95,9 +95,9 @@ func (e *engine) function(name string, env map[string]string) config.Function {
 // open makes a Platform whose configuration has these functions.
 func (e *engine) open(t testing.TB, log *slog.Logger, fns ...config.Function) *Platform {
 	t.Helper()
-	configured := map[string]config.Function{}
+	configured := map[string]*config.Function{}
 	for _, fn := range fns {
-		configured[fn.Name] = fn
+		configured[fn.Name] = &fn
 	}
 	p, err := New("docker", e.scaler(), configured, log)
 	if err != nil {

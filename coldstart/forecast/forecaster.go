@@ -154,7 +154,7 @@ func (f *Forecaster) configure(cfg *config.Config) {
 	changed, few := cfg.ChangedSince(f.cfg)
 	if f.cfg = cfg; few {
 		for _, name := range changed {
-			f.settle(f.subjects[name], cfg.Functions[name])
+			f.settle(f.subjects[name], *cfg.Functions[name])
 		}
 		f.turnWindows()
 		return
@@ -167,7 +167,7 @@ func (f *Forecaster) configure(cfg *config.Config) {
 		if s == nil {
 			s = &subject{}
 		}
-		f.settle(s, fn)
+		f.settle(s, *fn)
 		f.subjects[name] = s
 	}
 	for name, s := range was {

@@ -22,7 +22,7 @@ func worlds(t *testing.T, functions map[string]config.ColdStart, most int, test 
 }
 
 func configuration(functions map[string]config.ColdStart, most int) *config.Config {
-	cfg := &config.Config{Functions: map[string]config.Function{}, ColdStart: config.ColdStartLimits{MaxPrewarmed: most}}
+	cfg := &config.Config{Functions: map[string]*config.Function{}, ColdStart: config.ColdStartLimits{MaxPrewarmed: most}}
 	for name, c := range functions {
 		c.Scaler, c.MaxScale, c.StartTimeout = "platform", 1, time.Minute
 		if c.IdleAfter == 0 {
@@ -31,7 +31,7 @@ func configuration(functions map[string]config.ColdStart, most int) *config.Conf
 		if c.PredictRange == 0 {
 			c.PredictRange = 4 * time.Hour
 		}
-		cfg.Functions[name] = config.Function{Name: name, ColdStart: c}
+		cfg.Functions[name] = &config.Function{Name: name, ColdStart: c}
 	}
 	return cfg
 }

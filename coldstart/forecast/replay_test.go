@@ -112,10 +112,10 @@ func replay(t *testing.T, functions int, lasts time.Duration, policy config.Cold
 	synctest.Test(t, func(t *testing.T) {
 		policy.Scaler, policy.MaxScale, policy.StartTimeout, policy.PredictRange = "platform", 1, time.Minute, 4*time.Hour
 		policy.MinUp = min(30*time.Second, policy.IdleAfter)
-		cfg := &config.Config{Functions: map[string]config.Function{}, ColdStart: config.ColdStartLimits{MaxPrewarmed: budget}}
+		cfg := &config.Config{Functions: map[string]*config.Function{}, ColdStart: config.ColdStartLimits{MaxPrewarmed: budget}}
 		name := func(i int) string { return fmt.Sprintf("f%04d", i) }
 		for i := range functions {
-			cfg.Functions[name(i)] = config.Function{Name: name(i), ColdStart: policy}
+			cfg.Functions[name(i)] = &config.Function{Name: name(i), ColdStart: policy}
 		}
 		w := create(boots, cfg)
 		defer w.end()

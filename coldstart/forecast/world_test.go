@@ -61,10 +61,10 @@ func create(boot time.Duration, cfg *config.Config) *world {
 	w.activator = coldstart.NewActivator(map[string]coldstart.Scaler{"platform": w}, w, quiet)
 	w.forecast = forecast.New(w.activator, w.look, quiet)
 	for name, fn := range cfg.Functions {
-		a := &actor{fn: fn, serving: make(chan struct{})}
+		a := &actor{fn: *fn, serving: make(chan struct{})}
 		w.actors[name] = a
 		var err error
-		if a.act, err = w.activator.Adopt(fn, coldstart.NewHold(1, coldstart.NewPool(1), nil), a); err != nil {
+		if a.act, err = w.activator.Adopt(*fn, coldstart.NewHold(1, coldstart.NewPool(1), nil), a); err != nil {
 			panic(err)
 		}
 		a.act.Begin()

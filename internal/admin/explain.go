@@ -123,7 +123,8 @@ func (a Asked) Explain(cfg *config.Config, explain func(*message.Request) table.
 		if l := e.Route.Fallback; l != nil {
 			out.Notes = append(out.Notes, "what "+at.Function+" cannot answer has "+l.Text())
 		}
-		if r := cfg.Functions[at.Function].RateLimit; r != nil {
+		if fn := cfg.Functions[at.Function]; fn != nil && fn.RateLimit != nil {
+			r := fn.RateLimit
 			note := "of " + at.Function + " come in " + r.Text() + "; beyond it the answer is 429"
 			if r.Shared {
 				note += "; the routers among peers share this out evenly"

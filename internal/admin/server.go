@@ -174,23 +174,20 @@ func (s *Server) route(ctx *fasthttp.RequestCtx) {
 	refuse(ctx, fasthttp.StatusNotFound, "not_found", "Nothing is here; / lists what there is.")
 }
 
-// match tells whether a path fits a pattern, and what stands for {f}, {r} or
-// {path} in it.
+// match tells whether a path fits a pattern, and what stands for {f}, {r}, {s} or
+// {path} in it. A pattern has one such word at most.
 func match(pattern, path string) (name string, ok bool) {
-	if before, open := strings.CutSuffix(pattern, "{path}"); open {
-		rest, ok := strings.CutPrefix(path, before)
-		return rest, ok && rest != ""
-	}
-	before, after, variable := strings.Cut(strings.NewReplacer("{r}", "{f}", "{s}", "{f}").Replace(pattern), "{f}")
-	if !variable {
+	open := strings.IndexByte(pattern, '{')
+	if open < 0 {
 		return "", path == pattern
 	}
-	rest, ok := strings.CutPrefix(path, before)
+	rest, ok := strings.CutPrefix(path, pattern[:open])
 	if !ok {
 		return "", false
 	}
+	word, after, _ := strings.Cut(pattern[open:], "}")
 	rest, ok = strings.CutSuffix(rest, after)
-	return rest, ok && rest != "" && !strings.Contains(rest, "/")
+	return rest, ok && rest != "" && (word == "{path" || !strings.Contains(rest, "/"))
 }
 
 // view is an endpoint that shows something as JSON.

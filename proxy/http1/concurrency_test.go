@@ -214,9 +214,7 @@ func TestLimitLeavesHeldCallsAlone(t *testing.T) {
 	t.Parallel()
 	s := &stage{}
 	p := parts{prepare: func(cfg *config.Config) {
-		f := cfg.Functions["f"]
-		f.Concurrency = config.Concurrency{MaxRequests: 2, MaxPending: 1, QueueTimeout: time.Millisecond}
-		cfg.Functions["f"] = f
+		cfg.Functions["f"].Concurrency = config.Concurrency{MaxRequests: 2, MaxPending: 1, QueueTimeout: time.Millisecond}
 	}}
 	g := s.start(t, "", p)
 	d := newDesk(t)

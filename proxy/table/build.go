@@ -78,7 +78,7 @@ func (t *Table) changed(cfg *config.Config) (names []string, ok bool) {
 // enter has a function of the configuration in the table: the one that was, if
 // nothing of it has changed.
 func (k *Keeper) enter(t, prev *Table, name string) {
-	fn := t.Config.Functions[name]
+	fn := *t.Config.Functions[name]
 	fn.Regions, fn.Spread = nil, nil // the Set goes by them, and they change for ten thousand functions at once
 	state, err := k.stateOf(t.Config, prev, fn)
 	if err != nil {

@@ -34,7 +34,7 @@ func (t *Table) Explain(r *message.Request) Explanation { return t.routes.explai
 func Explain(cfg *config.Config, r *message.Request) Explanation {
 	functions := make(map[string]*Function, len(cfg.Functions))
 	for name, fn := range cfg.Functions {
-		functions[name] = &Function{Function: fn}
+		functions[name] = &Function{Function: *fn}
 	}
 	routes, _ := buildRouter(cfg, functions)
 	return routes.explain(r, cfg.Routes)

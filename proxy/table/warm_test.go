@@ -171,7 +171,7 @@ func TestExplainSpill(t *testing.T) {
 	cfg := parse(t, warmDoc)
 	f := func(home, away Health, want string) {
 		t.Helper()
-		s := ExplainShares(cfg, cfg.Functions["f"], map[string]Health{"home": home, "away": away}, nil)
+		s := ExplainShares(cfg, *cfg.Functions["f"], map[string]Health{"home": home, "away": away}, nil)
 		got := ""
 		for _, why := range s.Why {
 			if strings.Contains(why, "prefer_warm_region") {
