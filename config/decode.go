@@ -12,8 +12,8 @@ import (
 // A reader fills a Config from the nodes of a document, along its types.
 type reader struct {
 	*document
-	env     lookup
-	presets map[reflect.Type]reflect.Value // values with their defaults; nil: none are kept
+	env    lookup
+	shapes *shapes // nil: none are kept
 }
 
 func (r reader) config(top *node, cfg *Config) {
@@ -64,17 +64,10 @@ func (r reader) value(p *path, n *node, v reflect.Value) {
 }
 
 // fresh makes a value with its defaults, which are read once and not for each of
-// a thousand functions: a change among 100 functions took 4.3 ms of processor
-// time, and takes 3.6 (bench, ConfigChanges, 2026-11-25).
+// a thousand functions.
 func (r reader) fresh(t reflect.Type) reflect.Value {
-	preset, known := r.presets[t]
-	if !known {
-		if preset = fresh(t); r.presets != nil {
-			r.presets[t] = preset
-		}
-	}
 	v := reflect.New(t).Elem()
-	v.Set(preset)
+	v.Set(r.shapes.of(t).preset)
 	return v
 }
 
@@ -92,7 +85,8 @@ func (r reader) object(p *path, n *node, v reflect.Value) {
 	if !r.is(mapping, p, n) {
 		return
 	}
-	known := keysOf(v.Type())
+	shape := r.shapes.of(v.Type())
+	known := shape.keys
 	for _, e := range r.once(p, n) {
 		i := slices.Index(known, e.name)
 		if i < 0 || e.name == "" {
@@ -105,7 +99,7 @@ func (r reader) object(p *path, n *node, v reflect.Value) {
 			continue
 		}
 		r.value(field, e.value, v.Field(i))
-		r.checkEnum(field, v.Type().Field(i).Tag.Get("enum"), v.Field(i))
+		r.checkEnum(field, shape.enums[i], v.Field(i))
 	}
 }
 

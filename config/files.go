@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"sync"
 	"weak"
@@ -27,6 +26,7 @@ type Files struct {
 	top      *node // nil if they cannot be read
 	mistakes Errors
 	warnings []string
+	shapes   shapes
 
 	mu   sync.Mutex
 	base weak.Pointer[based] // what they make alone; guarded by mu
@@ -126,7 +126,7 @@ func (f *Files) buildWhole(over []Fragment) (*Config, error) {
 		Hash: f.hashWith(over), Path: f.path, origins: d,
 		Files: append([]string{}, f.Names...), Patterns: f.Patterns,
 	}
-	r := reader{d, f.env, map[reflect.Type]reflect.Value{}}
+	r := reader{d, f.env, &f.shapes}
 	r.config(top, cfg)
 	override(cfg, d, f.env)
 	complete(cfg, d)

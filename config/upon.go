@@ -79,7 +79,7 @@ func (f *Files) buildUpon(over []Fragment) *Config {
 	if len(names) > 0 {
 		cfg.Functions = maps.Clone(cfg.Functions)
 	}
-	r := reader{d, f.env, map[reflect.Type]reflect.Value{}}
+	r := reader{d, f.env, &f.shapes}
 	changed := names
 	if regions {
 		changed = append(changed, r.regionsAnew(top, &cfg)...)
