@@ -1,8 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"strings"
+	"errors"
 
 	"github.com/weir-gateway/weir/config"
 )
@@ -13,9 +12,8 @@ import (
 func (g *gateway) prepare(cfg *config.Config) (apply func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if fixed := append(changedForGood(g.cfg, cfg), g.platforms.changed(cfg)...); len(fixed) > 0 {
-		return nil, fmt.Errorf("takes effect only after a restart: %s; restart weir, or take the change back: nothing of this configuration is taken over until then",
-			strings.Join(fixed, ", "))
+	if g.cfg.Admin.Address != cfg.Admin.Address {
+		return nil, errors.New("takes effect only after a restart: admin.address; restart weir, or take the change back: nothing of this configuration is taken over until then")
 	}
 	platforms, err := g.platforms.prepare(cfg)
 	if err != nil {
@@ -58,12 +56,4 @@ func (g *gateway) prepare(cfg *config.Config) (apply func(), err error) {
 		traces()
 		listeners() // last: who comes over a new one has the routes that come with it
 	}, nil
-}
-
-// changedForGood names the settings that differ and need a restart.
-func changedForGood(old, new *config.Config) (names []string) {
-	if old.Admin.Address != new.Admin.Address {
-		names = append(names, "admin.address")
-	}
-	return names
 }

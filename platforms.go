@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"slices"
 	"sync"
 
 	"github.com/weir-gateway/weir/coldstart"
@@ -33,7 +32,8 @@ type platforms struct {
 	mu       sync.Mutex // guards all below
 	settings map[string]config.Scaler
 	byName   map[string]platform
-	start    func(platform) // nil before run
+	engines  map[string]*docker.Platform // the last one of a scaler that is, or was, on an engine
+	start    func(platform)              // nil before run
 }
 
 func newPlatforms(cfg *config.Config, log *slog.Logger) (*platforms, error) {
@@ -42,15 +42,33 @@ func newPlatforms(cfg *config.Config, log *slog.Logger) (*platforms, error) {
 		processes: process.New(log),
 		settings:  map[string]config.Scaler{},
 		byName:    map[string]platform{},
+		engines:   map[string]*docker.Platform{},
 	}
 	for name, s := range cfg.Scalers {
 		p, err := ps.make(name, s, cfg)
 		if err != nil {
 			return nil, err
 		}
-		ps.settings[name], ps.byName[name] = s, p
+		ps.putLocked(name, s, p)
 	}
 	return ps, nil
+}
+
+// putLocked has a scaler be another platform. An engine that it was on before is left
+// as soon as nothing of it is there.
+func (ps *platforms) putLocked(name string, s config.Scaler, p platform) {
+	old, next := ps.engines[name], (*docker.Platform)(nil)
+	if s.Type == "docker" {
+		next = p.(*docker.Platform)
+		ps.engines[name] = next
+	}
+	switch {
+	case old != nil && next != nil:
+		next.Succeed(old)
+	case old != nil:
+		old.Retire()
+	}
+	ps.settings[name], ps.byName[name] = s, p
 }
 
 func (ps *platforms) make(name string, s config.Scaler, cfg *config.Config) (platform, error) {
@@ -78,30 +96,17 @@ func (ps *platforms) run(start func(platform)) {
 	}
 }
 
-// changed names the scalers whose settings a newer configuration changes in a way
-// that takes a restart: which engine the instances are on, or whose they are.
-func (ps *platforms) changed(cfg *config.Config) (fixed []string) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(cfg.Scalers)) {
-		old, here := ps.settings[name]
-		if here && old != cfg.Scalers[name] && old.Type == "docker" && cfg.Scalers[name].Type == "docker" {
-			fixed = append(fixed, "scalers."+name)
-		}
-	}
-	return fixed
-}
-
-// prepare makes what a newer configuration names in addition or with another type,
-// and has those that it changes ready for that. One that is exchanged goes on until
-// weir ends: it stops what it has raised.
+// prepare makes what a newer configuration names in addition, with another type, or
+// on another engine, and has those that it changes ready for that. One that is
+// exchanged goes on, and stops what it has raised: until weir ends, or on an engine
+// until it has nothing there.
 func (ps *platforms) prepare(cfg *config.Config) (apply func(), err error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	added, changed := map[string]platform{}, map[string]*webhook.Platform{}
 	for name, s := range cfg.Scalers {
 		switch old, here := ps.settings[name]; {
-		case !here || old.Type != s.Type:
+		case !here || !old.SamePlace(s):
 			added[name], err = ps.make(name, s, cfg)
 		case old != s && s.Type == "webhook":
 			changed[name] = ps.byName[name].(*webhook.Platform)
@@ -115,7 +120,7 @@ func (ps *platforms) prepare(cfg *config.Config) (apply func(), err error) {
 		ps.mu.Lock()
 		defer ps.mu.Unlock()
 		for name, p := range added {
-			ps.settings[name], ps.byName[name] = cfg.Scalers[name], p
+			ps.putLocked(name, cfg.Scalers[name], p)
 			if ps.start != nil && p != ps.processes {
 				ps.start(p)
 			}

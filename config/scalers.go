@@ -89,3 +89,9 @@ type Scaler struct {
 	// interface, of webhook. Without it, http:// and admin.address.
 	CallbackURL string `yaml:"callback_url"`
 }
+
+// SamePlace tells whether instances that one has raised are where the other looks for
+// them, under the same scaler's name.
+func (s Scaler) SamePlace(other Scaler) bool {
+	return s.Type == other.Type && (s.Type != "docker" || s.Host == other.Host && s.Gateway == other.Gateway)
+}

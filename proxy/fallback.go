@@ -66,6 +66,20 @@ func (p *Proxy) enter(c *Call, function string) error {
 	return p.admit(c)
 }
 
+// follow gives a call that waits to what its function has become, in a newer table. It
+// has been let in once, and is not counted again.
+func (p *Proxy) follow(c *Call) error {
+	next := p.keeper.Table().Functions[c.fn.Name]
+	if next == nil {
+		return coldstart.ErrGone
+	}
+	c.leave(time.Now())
+	c.fn, c.waiter, c.leads = next, coldstart.Waiter{}, false
+	c.fn.Gate.Enter(c.Started)
+	c.inside = true
+	return nil
+}
+
 // leave takes the call out of its function's gate.
 func (c *Call) leave(now time.Time) {
 	if !c.inside {

@@ -103,6 +103,12 @@ func (p *Proxy) pass(c *Call) error {
 	}
 	for {
 		err := p.attempt(c)
+		if err == table.ErrMoved {
+			if err := p.follow(c); err != nil {
+				return err
+			}
+			continue
+		}
 		if c.fallsBack(err) {
 			if err := p.fallBack(c); err != nil || c.ours != nil {
 				return err

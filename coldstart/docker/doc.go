@@ -25,6 +25,9 @@
 //     be reached from here, when one to the port has stayed open for 50 ms.
 //   - Containers stay when weir ends: a restart of weir is no cold start. Who
 //     wants them gone removes what has the label weir.gateway.
+//   - 2026-11-26: on another engine, or under another gateway's name, another
+//     Platform takes a scaler's place, and does not wait for the one before: new
+//     calls are raised there at once, and the old engine may be away for good.
 //   - 2026-11-26: that a container is throttled is read from the engine, where
 //     the limit is; so a weir that comes back needs no memory of its own.
 package docker

@@ -35,6 +35,8 @@ func TestEngine(t *testing.T) {
 		{"somebody else", somebodyElse},
 		{"ended while away", endedWhileAway},
 		{"no engine", noEngine},
+		{"another takes its place", succession},
+		{"what cannot be stopped is let go of", letGo},
 	} {
 		t.Run(strings.ReplaceAll(story.name, " ", "_"), func(t *testing.T) { story.tell(t, e) })
 	}
@@ -249,13 +251,13 @@ func endedWhileAway(t *testing.T, e *engine) {
 	}
 	addr, id := u.Until(1)[0].Addr, v.Until(1)[0].ID
 	here := w.Until(1)[0]
-	e.front.take(true)
+	e.front.Take(true)
 	scalertest.Crash(t, addr)
 	e.docker(t, "rm", "--force", id)
 	scalertest.Eventually(t, "the operator is told", func() bool { return s.Log.Has("the engine cannot be reached") })
 	u.Until(1)
 	v.Until(1)
-	e.front.take(false)
+	e.front.Take(false)
 	u.Until(0)
 	v.Until(0)
 	scalertest.Eventually(t, "told", func() bool { return len(s.Failures("exits")) == 1 && len(s.Failures("vanishes")) == 1 })
@@ -271,8 +273,8 @@ func endedWhileAway(t *testing.T, e *engine) {
 // about endpoints.
 func noEngine(t *testing.T, e *engine) {
 	fn := e.function("nowhere", nil)
-	e.front.take(true)
-	defer e.front.take(false)
+	e.front.Take(true)
+	defer e.front.Take(false)
 	s := scalertest.Open(t, func(t testing.TB, log *slog.Logger) scalertest.Platform { return e.open(t, log, fn) })
 	s.See(fn)
 	err := s.ScaleUp(t.Context(), fn, 1)

@@ -157,6 +157,10 @@ func (p *Platform) sync(ctx context.Context, known []*instance, all []container.
 // not remember to have; an orphan is removed.
 func (p *Platform) adopt(ctx context.Context, c container.Summary) {
 	p.mu.Lock()
+	if p.retired { // it is for the one after
+		p.mu.Unlock()
+		return
+	}
 	f := p.functionLocked(c.Labels[labelFunction])
 	in := &instance{
 		name: c.Labels[labelInstance], f: f, spec: c.Labels[labelSpec], gone: make(chan struct{}),
@@ -173,6 +177,10 @@ func (p *Platform) adopt(ctx context.Context, c container.Summary) {
 		in.state = paused
 	default:
 		why = "it is " + string(c.State)
+	}
+	if !p.before.yield(in.name, why == "") {
+		p.mu.Unlock()
+		return
 	}
 	f.instances = append(f.instances, in)
 	slices.SortStableFunc(f.instances, func(a, b *instance) int { return a.since.Compare(b.since) })

@@ -102,6 +102,10 @@ func (p *Platform) removeLocked(in *instance) {
 func (p *Platform) forget(in *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.forgetLocked(in)
+}
+
+func (p *Platform) forgetLocked(in *instance) {
 	if i := slices.Index(in.f.instances, in); i >= 0 {
 		in.f.instances = slices.Delete(slices.Clone(in.f.instances), i, i+1)
 		close(in.gone)

@@ -47,6 +47,11 @@ type Platform struct {
 	node      string // the engine's name; empty before it has said it
 	functions map[string]*function
 	failed    func(function string, started time.Time, err error)
+	before    *Platform // whose place this one has taken; nil: nobody's, or it has ended
+	after     *Platform // that has taken this one's; nil: none has
+	retired   bool      // no function is this one's any more
+
+	lingers, letsGo time.Duration // as the constants say, but in tests
 }
 
 // A function is what is known of one function.
@@ -78,6 +83,8 @@ func New(name string, s config.Scaler, functions map[string]*config.Function, lo
 		board:     discovery.NewBoard(),
 		tried:     make(chan struct{}),
 		functions: map[string]*function{},
+		lingers:   lingers,
+		letsGo:    letGoAfter,
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, fn := range functions {
@@ -169,6 +176,10 @@ func (p *Platform) choose(f *function, fn config.Function, n int, now time.Time)
 // ScaleDown stops the newest containers beyond n and returns when all that are
 // to go are gone. With idle_mode pause or throttle those that run are put in reserve.
 func (p *Platform) ScaleDown(ctx context.Context, fn config.Function, n int) error {
+	over, err := p.mayStop(ctx)
+	if over || err != nil {
+		return err
+	}
 	f, err := p.begin(ctx, fn.Name)
 	if err != nil {
 		return err

@@ -2,15 +2,10 @@ package docker
 
 import (
 	"crypto/rand"
-	"io"
 	"log/slog"
-	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,18 +17,18 @@ import (
 // An engine is the real one, behind a front that a test can take away.
 type engine struct {
 	gateway string
+	socket  string
 	command string
 	image   string
-	front   *front
+	front   *testkit.Front
 }
 
 func engineFor(t testing.TB) *engine {
 	t.Helper()
 	socket, command := testkit.Docker(t)
-	e := &engine{gateway: "test-" + strings.ToLower(rand.Text()[:10]), command: command}
+	e := &engine{gateway: "test-" + strings.ToLower(rand.Text()[:10]), socket: socket, command: command}
 	e.image = testkit.Image(t, "../scalertest/function")
-	e.front = &front{behind: socket, path: filepath.Join(shortDir(t), "engine.sock")}
-	e.front.open(t)
+	e.front = testkit.NewFront(t, socket)
 	t.Cleanup(func() { // whatever went wrong
 		if ids := e.left(t); len(ids) > 0 {
 			t.Errorf("left on the engine: %v", ids)
@@ -41,16 +36,6 @@ func engineFor(t testing.TB) *engine {
 		}
 	})
 	return e
-}
-
-// shortDir is a folder whose name leaves room for that of a socket.
-func shortDir(t testing.TB) string {
-	dir, err := os.MkdirTemp("", "weir")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 func (e *engine) docker(t testing.TB, args ...string) string {
@@ -80,7 +65,7 @@ func (e *engine) ended(t testing.TB, name string) time.Time {
 }
 
 func (e *engine) scaler() config.Scaler {
-	return config.Scaler{Type: "docker", Host: "unix://" + e.front.path, Gateway: e.gateway}
+	return config.Scaler{Type: "docker", Host: e.front.Host(), Gateway: e.gateway}
 }
 
 // function is one with an image that plays what the suite wants.
@@ -128,65 +113,8 @@ func trial(t testing.TB) scalertest.Subject {
 		Outlives: true,
 		Reserves: []string{"pause", "throttle"},
 		Away: func(testing.TB) func() {
-			e.front.take(true)
-			return func() { e.front.take(false) }
+			e.front.Take(true)
+			return func() { e.front.Take(false) }
 		},
 	}
-}
-
-// A front stands before the engine and can be taken away and put back.
-type front struct {
-	behind, path string
-
-	mu    sync.Mutex
-	away  bool
-	conns []net.Conn
-	work  sync.WaitGroup
-}
-
-func (f *front) open(t testing.TB) {
-	t.Helper()
-	ln, err := net.Listen("unix", f.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.work.Go(func() {
-		for {
-			in, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			f.pass(in)
-		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		f.take(true)
-		f.work.Wait()
-	})
-}
-
-func (f *front) pass(in net.Conn) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	out, err := net.Dial("unix", f.behind)
-	if err != nil || f.away {
-		in.Close()
-		return
-	}
-	f.conns = append(f.conns, in, out)
-	pipe := func(to, from net.Conn) { io.Copy(to, from); to.Close(); from.Close() }
-	f.work.Go(func() { pipe(in, out) })
-	f.work.Go(func() { pipe(out, in) })
-}
-
-// take ends what is open, and lets nothing through while it is away.
-func (f *front) take(away bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.away = away
-	for _, c := range f.conns {
-		c.Close()
-	}
-	f.conns = nil
 }

@@ -140,11 +140,11 @@ func (t *Table) function(name string) *Function {
 
 // stateOf returns the State that the function had, or a new one.
 func (k *Keeper) stateOf(cfg *config.Config, prev *Table, fn config.Function) (*State, error) {
-	// Another scaler is another life, and so is one of another type under the same
-	// name: the old one's instances are stopped with the old State.
+	// Another scaler is another life, and so is one of another type or on another
+	// engine under the same name: the old one's instances are stopped with the old State.
 	name := fn.ColdStart.Scaler
 	if was := prev.function(fn.Name); was != nil && was.ColdStart.Scaler == name &&
-		prev.Config.Scalers[name].Type == cfg.Scalers[name].Type {
+		prev.Config.Scalers[name].SamePlace(cfg.Scalers[name]) {
 		return was.State, nil
 	}
 	state := k.newState(fn.Name)

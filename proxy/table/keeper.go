@@ -249,7 +249,11 @@ func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 		if now != nil && now.State == fn.State {
 			continue
 		}
-		fn.Hold.Close(coldstart.ErrGone)
+		if now != nil {
+			fn.Hold.Close(ErrMoved)
+		} else {
+			fn.Hold.Close(coldstart.ErrGone)
+		}
 		if fn.Start != nil {
 			fn.Start.Leave()
 		}

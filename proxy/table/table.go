@@ -1,6 +1,7 @@
 package table
 
 import (
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,10 @@ type Table struct {
 	routes   router
 	unrouted []Refusal // of routes
 }
+
+// ErrMoved is for who waits for a function that has begun anew, in a newer table: it
+// is to wait there.
+var ErrMoved = errors.New("the function has begun anew")
 
 // A Refusal is an entry of the configuration that the table does without.
 type Refusal struct {
