@@ -75,6 +75,7 @@ func (p *Proxy) follow(c *Call) error {
 	}
 	c.leave(time.Now())
 	c.fn, c.waiter, c.leads = next, coldstart.Waiter{}, false
+	c.counted = c.counted && next.RateLimit != nil
 	c.fn.Gate.Enter(c.Started)
 	c.inside = true
 	return nil

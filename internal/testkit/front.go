@@ -71,7 +71,7 @@ func (f *Front) pass(in net.Conn) {
 	}
 	f.came++
 	f.conns = append(f.conns, in, out)
-	pipe := func(to, from net.Conn) { io.Copy(to, from); to.Close(); from.Close() }
+	pipe := func(to, from net.Conn) { _, _ = io.Copy(to, from); to.Close(); from.Close() }
 	f.work.Go(func() { pipe(in, out) })
 	f.work.Go(func() { pipe(out, in) })
 }
