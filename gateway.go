@@ -96,7 +96,7 @@ func newGateway(cfg *config.Config, log *slog.Logger, o options) (*gateway, erro
 		Published:    g.telemetry.Published,
 		Log:          log,
 	})
-	g.peers = newPeers(cfg, g.registry, g.keeper.Share, log)
+	g.peers = newPeers(cfg, g.registry, g.keeper, log)
 	var recorder proxy.Recorder = g.telemetry
 	if o.recorder != nil {
 		recorder = o.recorder(recorder)

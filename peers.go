@@ -9,14 +9,21 @@ import (
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
 	"github.com/weir-gateway/weir/internal/telemetry"
+	"github.com/weir-gateway/weir/proxy/table"
 	"github.com/weir-gateway/weir/shaping"
 )
 
-// newPeers finds out which routers share limits, and has share told which part
-// of them is this one's.
-func newPeers(cfg *config.Config, registry discovery.Provider, share func(shaping.Part), log *slog.Logger) *discovery.Peers {
-	return discovery.NewPeers(cfg.Peers, discovery.NewStatic(log), registry, listensOn(cfg),
-		func(routers []discovery.Router) { share(partOf(routers)) }, log)
+// newPeers finds out which routers there are, and has the Keeper told, and which part
+// of the limits that they share is this one's.
+func newPeers(cfg *config.Config, registry discovery.Provider, keeper *table.Keeper, log *slog.Logger) *discovery.Peers {
+	return discovery.NewPeers(cfg.Peers, discovery.NewStatic(log), registry, listensOn(cfg), func(routers []discovery.Router) {
+		keeper.Share(partOf(routers))
+		known := make([]table.Router, len(routers))
+		for i, r := range routers {
+			known[i] = table.Router{Address: r.Address, Self: r.Self}
+		}
+		keeper.Routers(known)
+	}, log)
 }
 
 // listensOn are the addresses that a router of this configuration listens on.
@@ -58,6 +65,7 @@ func (g *gateway) awaitPeers(ctx context.Context) {
 	select {
 	case <-g.peers.Heard():
 	case <-timer.C:
+		g.keeper.Routers([]table.Router{{Self: true}}) // until somebody does
 		g.log.Warn("nobody has said yet which routers there are; limits that are shared are whole here until somebody does")
 	case <-ctx.Done():
 	}

@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(chainNext) != "" {
 		serveChain()
 	}
+	if os.Getenv(whoServes) != "" {
+		serveWho()
+	}
 	code := m.Run()
 	if binary.dir != "" {
 		os.RemoveAll(binary.dir)

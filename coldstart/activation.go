@@ -62,7 +62,7 @@ const (
 	platformPatience = 30 * time.Second
 )
 
-// An Activation is the start and the end of one function's instances. Begin,
+// An Activation is the start and the end of one function's instances. Begin, Elsewhere,
 // Need, NeedElse, Serving, Released, Answered, Change, Reset, Leave, Status, Watch, Unwatch, Watching
 // and WakeAudience may be called from anywhere; all else belongs to the
 // Activator's goroutine.
@@ -113,6 +113,7 @@ type Activation struct {
 	stopping int       // requests to stop under way
 	reserve  bool      // instances may be in reserve
 	stale    bool      // the instances run an older configuration
+	away     bool      // another router holds the function
 	left     bool
 	before   []Subject // those who had the name, while calls may be on the instances
 
@@ -248,12 +249,14 @@ func (c *Activation) Leave() {
 func (c *Activation) begin() {
 	switch {
 	case c.state != cold:
+	case c.minScale() == 0:
+		if !c.away && time.Now().Before(c.until) {
+			c.start(time.Now(), c.trigger)
+		}
 	case c.fn.ColdStart.MinScale > 0:
 		c.start(time.Now(), MinScale)
-	case c.minScale() > 0:
+	default:
 		c.start(time.Now(), c.activator.wishes[c.fn.Name].trigger)
-	case time.Now().Before(c.until):
-		c.start(time.Now(), c.trigger)
 	}
 }
 
@@ -281,7 +284,7 @@ func (c *Activation) need(at time.Time) {
 // prewarm raises the function although nobody has called, and keeps it up.
 func (c *Activation) prewarm(trigger string, until time.Time) {
 	now := time.Now()
-	if c.left || !now.Before(until) {
+	if c.left || c.away || !now.Before(until) {
 		return
 	}
 	c.until, c.sought = later(c.until, until), now

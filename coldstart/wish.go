@@ -63,8 +63,25 @@ func (c *Activation) wishChanged() {
 	}
 }
 
+// Elsewhere says whether another router holds the function: then nothing runs here
+// without a call. Instances that do are put back when nobody calls them, as ever.
+func (c *Activation) Elsewhere(is bool) {
+	c.activator.post(func() {
+		if c.away == is {
+			return
+		}
+		c.away = is
+		if c.activator.functions[c.fn.Name] == c && !c.left {
+			c.wishChanged()
+		}
+	})
+}
+
 // minScale is how many instances run even if nobody calls.
 func (c *Activation) minScale() int {
+	if c.away {
+		return 0
+	}
 	return min(max(c.fn.ColdStart.MinScale, c.activator.wishes[c.fn.Name].floor), c.fn.ColdStart.MaxScale)
 }
 

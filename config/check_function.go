@@ -94,6 +94,7 @@ func (c *checker) coldStart(p *path, cs ColdStart) {
 	if at := p.key("prefer_warm_region"); cs.PreferWarmRegion && cs.Scaler == "" && c.d.sound(p, p.key("scaler"), at) {
 		c.fail(at, "add scaler: process, or take it out", "is for a function that calls raise, and nothing raises this one")
 	}
+	c.placement(p, cs)
 	c.readyProbe(p, cs)
 	if check := cs.PreStopCheck; check != nil {
 		at := p.key("pre_stop_check")

@@ -38,6 +38,15 @@ type ColdStart struct {
 	// regions.*.overflow_percent bounds it. Without it instances elsewhere are like
 	// instances here: as long as there are any, a call starts nothing.
 	PreferWarmRegion bool `yaml:"prefer_warm_region" default:"false"`
+	// Placement says, among several routers (peers), who starts the function's
+	// instances. each_router: each for the calls that it has, so that a function which
+	// is called now and then is cold on most of them. one_router: that one which its
+	// name and theirs point to. The others hand it their calls at once, but no more at
+	// once than one instance takes (concurrency, 10 if it has no limit): beyond that
+	// they start their own, and keep their calls as long as one is up. If it cannot be
+	// reached, the next one holds the function. min_scale, schedule and predict are the
+	// holder's then. Peers have to be trusted_proxies of one another, and speak HTTP.
+	Placement string `yaml:"placement" default:"each_router" enum:"each_router,one_router"`
 	// IdleAfter is how long after the last byte of the last call the function
 	// is put back to min_scale. 0 is never.
 	IdleAfter time.Duration `yaml:"idle_after" default:"5m"`

@@ -7,7 +7,7 @@ import (
 )
 
 // maxAdded is how many fields weir adds to a request at most.
-const maxAdded = 14
+const maxAdded = 15
 
 // maxHops is how often a call may pass a weir before it counts as a loop.
 const maxHops = 8
@@ -68,6 +68,8 @@ func (c *Call) dropFields() (hops int) {
 			c.timed = true // heed looks at it
 		case message.XWeirOverflow: // whoever says so: to be held here is no advantage
 			c.hopped = true
+		case message.XWeirHanded:
+			f.Drop, c.handed = true, f.Value
 		case message.Via:
 			hops += countHops(f.Value)
 		}

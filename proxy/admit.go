@@ -4,7 +4,7 @@ import "time"
 
 // admit lets the call into its function, or turns it away by its rate.
 func (p *Proxy) admit(c *Call) error {
-	if c.fn.RateLimit != nil {
+	if c.fn.RateLimit != nil && c.handed == nil { // else the other router has counted it
 		if err := c.limit(); err != nil {
 			return err
 		}
@@ -14,7 +14,7 @@ func (p *Proxy) admit(c *Call) error {
 	if c.fn.Retry != nil {
 		c.fn.Budget.Called(c.Started)
 	}
-	if gap > c.fn.ColdStart.VisitGap() && p.visited != nil && !c.unseen {
+	if gap > c.fn.ColdStart.VisitGap() && p.visited != nil && !c.unseen && len(c.fn.Holders()) == 0 {
 		p.visited(c.fn.Name, c.Started, gap, c.Trace().Trace)
 	}
 	return nil

@@ -28,6 +28,8 @@ var (
 func (p *Proxy) again(c *Call, err error) (again bool, end error) {
 	r := c.fn.Retry
 	switch {
+	case err == nil && c.returnable:
+		return c.comeBack()
 	case err == nil && (r == nil || c.Response.Status < 400):
 		return false, nil
 	case r == nil || c.metStale(err) || c.fn.Start != nil && err != nil && faultOf(err).again == beforeSent:
@@ -71,6 +73,9 @@ func (c *Call) atOnce(err error) bool {
 		// that went: the call goes back to its place in line.
 		if c.fn.Start == nil {
 			return c.tries < maxTries && c.bodyAgain()
+		}
+		if c.toldHolder != 0 { // each router is asked once
+			return c.bodyAgain()
 		}
 		c.returned++
 		return c.returned <= maxReturns && c.bodyAgain()

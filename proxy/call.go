@@ -14,25 +14,30 @@ import (
 type Call struct {
 	message.Exchange
 
-	table    *table.Table
-	fn       *table.Function
-	ep       *table.Endpoint           // set while the call occupies a slot
-	last     *table.Endpoint           // the endpoint of the last try, for the record
-	spill    *table.Spill              // of the region that it went to as this one is cold, while it occupies a place there
-	luck     uint64                    // what decides whether it does; 0: nothing has yet
-	spiltTo  string                    // that region
-	hopped   bool                      // another weir sent it here for such a reason
-	overflew int                       // 1 + where in Request.Added the endpoint is told that this one did; 0 is nowhere
-	tried    [maxTried]*table.Endpoint // by its last tries
-	stale    *table.Endpoint           // had closed a connection it kept: another is better
-	stales   int                       // how many tries met such a connection
-	tries    int
-	results  [NumResults]uint16 // of its tries: how many ended so
-	inside   bool               // it has entered the function's gate
-	answered bool               // the head of an answer has been given to the client's side
-	relayed  bool               // and it was the endpoint's
-	err      error
-	fault    *fault // why it ended, if not well
+	table      *table.Table
+	fn         *table.Function
+	ep         *table.Endpoint           // set while the call occupies a slot
+	last       *table.Endpoint           // the endpoint of the last try, for the record
+	spill      *table.Spill              // of the region that it went to as this one is cold, while it occupies a place there
+	luck       uint64                    // what decides whether it does; 0: nothing has yet
+	spiltTo    string                    // that region
+	hopped     bool                      // another weir sent it here for such a reason
+	overflew   int                       // 1 + where in Request.Added the endpoint is told that this one did; 0 is nowhere
+	handed     []byte                    // the function that another router handed the call over for; nil: none did
+	away       bool                      // it has a place with another router
+	returnable bool                      // that one did not take it
+	heldBy     *table.Endpoint // the router that had it; nil: it stayed here
+	toldHolder int                       // 1 + where in Request.Added that one is told the function; 0 is nowhere
+	tried      [maxTried]*table.Endpoint // by its last tries
+	stale      *table.Endpoint           // had closed a connection it kept: another is better
+	stales     int                       // how many tries met such a connection
+	tries      int
+	results    [NumResults]uint16 // of its tries: how many ended so
+	inside     bool               // it has entered the function's gate
+	answered   bool               // the head of an answer has been given to the client's side
+	relayed    bool               // and it was the endpoint's
+	err        error
+	fault      *fault // why it ended, if not well
 
 	trace     trace
 	recording *Recording // nil: its trace is not recorded

@@ -34,7 +34,7 @@ func (c *Call) addCold(added []message.Field) []message.Field {
 	if c.fn.ColdStart.ColdHeader {
 		field := c.coldAs
 		switch {
-		case field != nil || c.fn.Start == nil:
+		case field != nil || c.fn.Start == nil || c.heldBy != nil: // whoever has it says it
 		case c.held > 0:
 			field = &coldHeld
 		case c.relayed:

@@ -21,7 +21,7 @@ func (p *Proxy) forward(c *Call) error {
 	}
 	err := c.try()
 	result := ResultOf(err)
-	if c.fn.CircuitBreaker != nil || c.fn.OutlierDetection != nil {
+	if !c.away && (c.fn.CircuitBreaker != nil || c.fn.OutlierDetection != nil) {
 		c.judge(err, result)
 	}
 	c.results[result]++
@@ -35,6 +35,11 @@ func (p *Proxy) forward(c *Call) error {
 		c.reached = true
 	}
 	if err == nil {
+		if c.away && !c.handedTo() {
+			p.log.Warn("a router does not know of calls that are handed over; is it an address of its listeners, and the same weir?",
+				"router", c.ep.Addr, "function", c.fn.Name)
+			c.ep.Doubt()
+		}
 		c.answer = c.since()
 		c.noteLatency(c.ep, c.answer-c.sent, c.Started.Add(c.answer), c.Response.Status < 500)
 		if !c.LateAt.IsZero() && c.lateness == 0 && c.Started.Add(c.answer).Before(c.LateAt) {
@@ -59,6 +64,9 @@ func (p *Proxy) forward(c *Call) error {
 		c.tried[c.tries%maxTried] = nil
 		c.stale = c.ep
 		c.stales++
+	case c.away && errors.Is(err, message.ErrConnect):
+		c.ep.Doubt()
+	case c.away:
 	case c.fn.Start != nil && isRefused(err): // it is connected to until it listens, or the start has taken too long
 		c.tried[c.tries%maxTried] = nil
 		c.ep.Link.Slots.Failed()
@@ -97,10 +105,10 @@ func (c *Call) try() error {
 	if c.fn.Deadline.Propagate {
 		c.tellBudget()
 	}
-	if c.to.OwnHost {
+	if c.to.OwnHost && !c.away {
 		c.askItself()
 	}
-	if c.fn.Hedging != nil {
+	if c.fn.Hedging != nil && !c.away {
 		c.whole = whole
 		c.watchForHedge()
 	}

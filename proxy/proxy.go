@@ -78,7 +78,7 @@ func (p *Proxy) carry(c *Call) error {
 	if isOwnPath(c.Request.Path) && c.table.OwnPaths() {
 		return p.routeOwn(c)
 	}
-	if err := c.route(); err != nil || c.ours != nil { // first: every limit belongs to a function
+	if err := p.lead(c); err != nil || c.ours != nil { // first: every limit belongs to a function
 		return err
 	}
 	if err := c.heed(); err != nil { // before admit: who has no time left takes no room
@@ -94,6 +94,14 @@ func (p *Proxy) carry(c *Call) error {
 		return p.takeOver(c)
 	}
 	return p.pass(c)
+}
+
+// lead finds out where the call leads: by its route, or because another router says so.
+func (p *Proxy) lead(c *Call) error {
+	if c.handed != nil {
+		return c.receive()
+	}
+	return c.route()
 }
 
 // pass carries a call of which is known where it leads.

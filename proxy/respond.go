@@ -132,7 +132,7 @@ func (c *Call) dressResponse() {
 		case message.Connection:
 			f.Drop = true
 			message.DropNamed(r.Fields, f.Value)
-		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.TE,
+		case message.KeepAlive, message.ProxyConnection, message.ProxyAuthenticate, message.TE, message.XWeirHanded,
 			message.TransferEncoding, message.ContentLength, message.XRequestID:
 			f.Drop = true
 		case message.Trailer:
@@ -163,6 +163,9 @@ func (c *Call) addedToResponse(dated bool) []message.Field {
 	}
 	if c.resorted != "" {
 		added = c.addResort(added)
+	}
+	if c.handed != nil {
+		added = c.addHanded(added)
 	}
 	return c.addCookie(c.addQuota(added))
 }

@@ -92,7 +92,7 @@ func (c *Call) wait() (err error) {
 	if crowded && err == coldstart.ErrDisplaced {
 		err = shaping.ErrShed
 	}
-	if err == nil && c.cold && c.spill == nil {
+	if err == nil && c.cold && c.spill == nil && !c.away {
 		c.leads = c.fn.Start.Released()
 	}
 	return err
@@ -198,7 +198,13 @@ func (c *Call) pick() error {
 // at any other that has one.
 func (c *Call) pickEndpoint() error {
 	set := c.fn.Set()
+	if c.toldHolder != 0 {
+		c.tellHolder("")
+	}
 	if err := c.nobody(set); err != nil {
+		if err == errNoRoom && c.handOver(c.now()) {
+			return nil
+		}
 		return err
 	}
 	r, now := rand.Uint64(), c.now()
@@ -363,6 +369,10 @@ func (c *Call) giveBack() {
 	if c.spill != nil {
 		c.spill.GiveBack()
 		c.spill = nil
+	}
+	if c.away {
+		c.away = false
+		c.fn.HandedBack()
 	}
 	if c.fn.Places != nil {
 		c.fn.Places.GiveBack()

@@ -49,6 +49,14 @@ type Function struct {
 	ETA       *int64     `json:"eta_ms"`   // how long a call would wait now; null if nobody knows
 	Expected  *Expected  `json:"expected"` // what it is next raised for; null if nothing is known
 	RateLimit *RateLimit `json:"rate_limit,omitempty"`
+	Holder    *Holder    `json:"holder,omitempty"` // which router raises it; none if each does for itself
+}
+
+// A Holder is the router that raises a function for all (placement: one_router).
+type Holder struct {
+	Router string `json:"router"` // its address; empty if it is this one
+	Handed int    `json:"handed"` // calls that are with another router now
+	Most   int    `json:"most"`   // that may be
 }
 
 // A RateLimit is how many calls a function lets in.
@@ -141,6 +149,9 @@ func look(scene telemetry.Scene, fn *table.Function, now time.Time) Function {
 	if fn.Start == nil {
 		return seen
 	}
+	if fn.Direct != nil {
+		seen.Holder = holderOf(fn)
+	}
 	status := fn.Start.Status()
 	seen.State = status.State
 	if !status.Since.IsZero() {
@@ -157,6 +168,15 @@ func look(scene telemetry.Scene, fn *table.Function, now time.Time) Function {
 		seen.ETA = &ms
 	}
 	return seen
+}
+
+func holderOf(fn *table.Function) *Holder {
+	h := &Holder{}
+	if before := fn.Holders(); len(before) > 0 {
+		h.Router = before[0].Addr
+	}
+	h.Handed, h.Most = fn.Handed()
+	return h
 }
 
 func peers(scene telemetry.Scene, _ string) any {

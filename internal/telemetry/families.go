@@ -57,6 +57,7 @@ var families = []family{
 	{"weir_hold_rejected_total", "counter", "Calls that were not let into the line, by reason: line_full, pool_full and bytes_full (over all functions), share (of these), overloaded (as many calls are in flight as may be, and as many wait), no_start (the last start has just failed), deadline (the caller's is before the start usually ends), dormant (a wake filter let it start nothing)."},
 	{"weir_fallbacks_total", "counter", "Calls that went to the fallback of the function they were for, by that: the name of a function, or answer for a fixed one."},
 	{"weir_overflow_total", "counter", "Calls that went to another region because their own, from, was cold or just back from that (prefer_warm_region)."},
+	{"weir_handed_total", "counter", "Calls that were handed to the router that holds the function (placement: one_router), by direction: out, in."},
 	{"weir_scaler_requests_total", "counter", "Requests to platforms, by scaler and result: ok, failed, timeout, repeated (what it was told before, and took)."},
 	{"weir_start_coalesced_total", "counter", "Calls that waited for a start which another call had caused."},
 	{"weir_start_breaker_state", "gauge", "Whether starts of a function are tried: 0 yes, 1 the next one decides, 2 not for a while, because the last ones failed."},

@@ -75,6 +75,11 @@ func appendLine(b []byte, c *proxy.Call, home string) []byte {
 		b = append(b, `,"tenant":`...)
 		b = appendText(b, tenant)
 	}
+	if c.HandedTo() != nil {
+		b = append(b, `,"handed":"out"`...) // to upstream_addr
+	} else if c.Handed() {
+		b = append(b, `,"handed":"in"`...)
+	}
 	if from, _ := c.FellBack(); from != nil && c.Resorted() != "" {
 		b = append(b, `,"fallback_from":`...)
 		b = appendText(b, []byte(from.Name))

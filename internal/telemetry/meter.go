@@ -177,6 +177,11 @@ func (s *series) count(c *proxy.Call) {
 	if cause != "" {
 		s.errorsOf(cause).Inc()
 	}
+	if c.HandedTo() != nil {
+		s.counter("weir_handed_total", "direction", "out").Inc()
+	} else if c.Handed() {
+		s.counter("weir_handed_total", "direction", "in").Inc()
+	}
 	if to := c.Overflow(); to != "" {
 		s.counter("weir_overflow_total", "from", *s.home.Load(), "to", to).Inc()
 	}

@@ -44,6 +44,7 @@ const (
 	XForwardedProto
 	XOriginalURL
 	XRealIP
+	XWeirHanded
 	XWeirOverflow
 	XRequestID
 	XRequestTimeout
@@ -94,6 +95,7 @@ var names = [numIDs][]byte{
 	XForwardedProto:       []byte("X-Forwarded-Proto"),
 	XOriginalURL:          []byte("X-Original-Url"),
 	XRealIP:               []byte("X-Real-Ip"),
+	XWeirHanded:           []byte("X-Weir-Handed"),
 	XWeirOverflow:         []byte("X-Weir-Overflow"),
 	XRequestID:            []byte("X-Request-Id"),
 	XRequestTimeout:       []byte("X-Request-Timeout-Ms"),

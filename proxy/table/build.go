@@ -109,6 +109,9 @@ func (k *Keeper) enter(t, prev *Table, name string) {
 	if fn.Concurrency.MaxRequests > 0 || fn.Concurrency.Adaptive != nil {
 		t.Functions[name].Places = &state.places
 	}
+	if fn.ColdStart.Placement == "one_router" {
+		t.Functions[name].Direct = &Route{Function: t.Functions[name], Index: -1, Priority: priorityOf(fn.Priority)}
+	}
 	if sticky := fn.LoadBalancing.Sticky; sticky != nil {
 		t.Functions[name].StickyCookie = []byte(sticky.Cookie)
 	}

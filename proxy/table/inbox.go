@@ -18,6 +18,7 @@ type inbox struct {
 	config  *config.Config
 	after   []func() // to call when config is the table
 	part    *shaping.Part
+	routers []Router
 	reports map[*watch]report
 	proven  map[probed]time.Time // since when it is known
 	doubts  map[doubt]struct{}
@@ -73,6 +74,7 @@ type news struct {
 	config  *config.Config
 	after   []func() // to call when config is the table
 	part    *shaping.Part
+	routers []Router
 	reports map[*watch]report
 	proven  map[probed]time.Time
 	doubts  map[doubt]struct{}
@@ -82,8 +84,8 @@ type news struct {
 func (i *inbox) take() news {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	n := news{i.config, i.after, i.part, i.reports, i.proven, i.doubts, i.shaken}
-	i.config, i.after, i.part = nil, nil, nil
+	n := news{i.config, i.after, i.part, i.routers, i.reports, i.proven, i.doubts, i.shaken}
+	i.config, i.after, i.part, i.routers = nil, nil, nil, nil
 	i.reports = map[*watch]report{}
 	i.proven = map[probed]time.Time{}
 	i.doubts = map[doubt]struct{}{}

@@ -40,10 +40,12 @@ type Keeper struct {
 
 	// Run's own.
 	watches   map[string]*watch
-	unsettled map[*watch]bool // with links that have left, or whose window opens
-	work      sync.WaitGroup  // watches and probes
-	version   uint64          // of sets
-	part      shaping.Part    // of the limits that are shared
+	unsettled map[*watch]bool      // with links that have left, or whose window opens
+	work      sync.WaitGroup       // watches and probes
+	version   uint64               // of sets
+	part      shaping.Part         // of the limits that are shared
+	routers   []Router             // that share them; none: nobody has said who there is
+	others    map[string]*Endpoint // of these, by their addresses
 
 	due          map[*watch]time.Time // when the shares of regions change by themselves
 	unconfigured map[string]bool      // regions that were told to be
@@ -140,6 +142,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) handle(ctx context.Context, n news) {
 	if n.part != nil {
 		k.divide(*n.part)
+	}
+	if n.routers != nil {
+		k.meet(n.routers)
 	}
 	if n.config != nil {
 		k.adopt(ctx, n.config)
@@ -238,6 +243,7 @@ func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 		fn.Hold.SetLimit(fn.ColdStart.MaxPending)
 		fn.Hold.SetLIFO(fn.ColdStart.OverloadOrder == "lifo")
 		fn.wake()
+		k.place(fn) // before it begins: whether anything is to run without a call
 		k.settleStart(prev, fn)
 		k.watchFunction(ctx, name, fn, next.Config)
 	}

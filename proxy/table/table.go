@@ -70,6 +70,9 @@ type Function struct {
 	// is none.
 	StickyCookie []byte
 
+	// Direct is the route of calls that another router hands over; nil: it hands none.
+	Direct *Route
+
 	hashBy hashBy
 
 	*State // life: carried from table to table
@@ -88,6 +91,8 @@ type State struct {
 
 	Mirrors Mirrors // copies of calls that it has
 
+	holders  atomic.Pointer[[]*Endpoint]
+	handed   shaping.Slots     // of calls that another router has
 	places   shaping.Slots     // of calls in flight
 	adaptive *shaping.Adaptive // made when it is first asked for; the Keeper's
 	turn     atomic.Uint64     // of the endpoints, where they have calls one after the other
