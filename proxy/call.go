@@ -26,7 +26,7 @@ type Call struct {
 	handed     []byte                    // the function that another router handed the call over for; nil: none did
 	away       bool                      // it has a place with another router
 	returnable bool                      // that one did not take it
-	heldBy     *table.Endpoint // the router that had it; nil: it stayed here
+	heldBy     *table.Endpoint           // the router that had it; nil: it stayed here
 	toldHolder int                       // 1 + where in Request.Added that one is told the function; 0 is nowhere
 	tried      [maxTried]*table.Endpoint // by its last tries
 	stale      *table.Endpoint           // had closed a connection it kept: another is better

@@ -33,8 +33,5 @@
 //   - Counts are halved at 512, where the paper keeps two weeks of daily ones
 //     (section 6). Nothing outlives the process; two weirs learn apart.
 //
-// Decision, 2026-11-26: no router raises for the calls of others (C36 wanted one for
-// each function). The reasons and a figure stand with the Forecaster.
-//
 // Not here: how instances are raised (coldstart), who sees a visit (proxy).
 package forecast

@@ -50,15 +50,12 @@ type Visit struct {
 // A Forecaster has functions raised before they are called. One goroutine,
 // Run's, does it all; what is exported may be called from anywhere.
 //
-// Every router looks ahead for the calls that reach it, and none for the others. On a
-// platform that routers share they ask for bounds, so that together they hold one
-// instance, not one each. Only one router, placed by rendezvous hashing, raising it
-// would leave to chance whether it sees the calls: of a function called every 10
-// minutes through three routers in turn, simulated for 100 hours (2026-11-26), no call
-// was cold with an instance up 39 % of the time if each predicts for itself, and 67 %
-// were with one up 20 % of the time if one of them does. Where routers raise instances
-// of their own that cannot be reached from the others, a holder makes sense once a
-// call can be handed to it; until then it would make the others' calls cold.
+// Every router looks ahead for the calls that reach it. Of a function that one of them
+// holds (cold_start.placement: one_router) only the holder does: it sees all calls but
+// those that an instance elsewhere has, and the Raiser of another router does nothing.
+// To raise there and not hand the calls over would leave to chance who finds it up: of
+// a function called every 10 minutes through three routers in turn, simulated for 100
+// hours (2026-11-26), 67 % were cold then. TestOneHolderIsWarmer has what it is now.
 type Forecaster struct {
 	raiser Raiser
 	look   func(function string) (Sight, bool)

@@ -19,7 +19,8 @@ func TestPromtool(t *testing.T) {
 	tel := with(t, t.TempDir()+"/access.log")
 	tel.Trace(tracer{})
 	r := setUp(t, tel, "regions: { us-east: {}, local: {}, away: { priority: 1 } }\n"+withScaler, answer(200, "hello"))
-	for _, path := range []string{"/", "/cold", "/gone", "/broken", "/broken", "/late", "/abroad"} {
+	r.handsOver()
+	for _, path := range []string{"/", "/far", "/cold", "/gone", "/broken", "/broken", "/late", "/abroad"} {
 		r.call("GET", path)
 	}
 	close(r.platform.wait)

@@ -81,7 +81,7 @@ func setUp(t testing.TB, tel *Telemetry, doc string, try func(*message.Exchange)
 
 func parse(t testing.TB, doc string) *config.Config {
 	t.Helper()
-	cfg, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1' }]\n"+doc))
+	cfg, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1', trusted_proxies: [10.0.0.0/8] }]\n"+doc))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
 )
 
 const everything = twoFunctions + `
@@ -23,6 +24,7 @@ const everything = twoFunctions + `
   - { path_prefix: /late, function: late }
   - { path_prefix: /sorry, function: sorry }
   - { path_prefix: /abroad, function: abroad }
+  - { path_prefix: /far, function: far }
 `
 
 // withScaler is everything and the functions that a scaler raises.
@@ -33,6 +35,7 @@ functions:
   slow: { cold_start: { scaler: process }, process: { command: [x] } }
   late: { health_check: {}, rate_limit: { requests: 1000, window: 3s, shared: true }, concurrency: { max_requests: 100 }, hedging: {}, retries: {}, circuit_breaker: {}, outlier_detection: {}, cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { function: hello, after: 1ms } } }
   abroad: { endpoints: [{ address: "127.84.0.9:80", region: away }], cold_start: { scaler: process, prefer_warm_region: true }, process: { command: [x] } }
+  far: { cold_start: { scaler: process, placement: one_router }, process: { command: [x] } }
   sorry: { cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { body: sorry, after: 1ms } } }
 `, 1)
 
@@ -226,6 +229,29 @@ func TestOverflowIsCounted(t *testing.T) {
 	r := setUp(t, with(t, "none"), "regions: { local: {}, away: { priority: 1 } }\n"+withScaler, answer(200, "hello"))
 	r.call("GET", "/abroad")
 	wants(t, r.page(), `weir_overflow_total{function="abroad",from="here",to="away"} 1`)
+}
+
+func TestHandedCallsAreCounted(t *testing.T) {
+	r := setUp(t, with(t, "none"), withScaler, answer(200, "hello"))
+	r.handsOver()
+	r.call("GET", "/far")
+	r.trusted = true
+	close(r.platform.wait)
+	r.call("GET", "/", "X-Weir-Handed: far")
+	r.call("GET", "/", "X-Weir-Handed: cold") // which is nobody's but ours
+	wants(t, r.page(), `weir_handed_total{function="far",direction="out"} 1`, `weir_handed_total{function="far",direction="in"} 1`,
+		`weir_http_errors_total{function="_other",cause="MIS"} 1`)
+}
+
+// handsOver has another router hold what one router holds.
+func (r *rig) handsOver() {
+	r.t.Helper()
+	r.keeper.Routers([]table.Router{{Address: "10.0.0.1:80"}, {Self: true}})
+	for began := time.Now(); len(r.keeper.Table().Functions["far"].Holders()) == 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			r.t.Fatal("nobody else holds anything")
+		}
+	}
 }
 
 func TestFallbacksAreCounted(t *testing.T) {

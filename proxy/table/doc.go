@@ -18,6 +18,10 @@
 // of them makes a new Set around the parts of the old one. A Set whose endpoints
 // are in one region, of which nothing is said, has no Split: a nil check.
 //
+// Decision, 2026-11-26: a router that holds a function for others (holder.go) is an
+// endpoint beside the Set, not in it: shares, panic and health are about instances. Its
+// Link is one for all functions.
+//
 // Not here: what happens to a call (proxy), where endpoints come from
 // (discovery), how instances are raised (coldstart).
 package table
