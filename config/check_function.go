@@ -27,6 +27,7 @@ func (c *checker) function(p *path, fn Function) {
 	c.rateLimit(p.key("rate_limit"), fn.RateLimit)
 	c.concurrency(p.key("concurrency"), fn.Concurrency)
 	c.hedging(p.key("hedging"), fn.Hedging, perTry(fn.Timeouts))
+	c.collapse(p.key("collapse"), fn.Collapse)
 	c.circuitBreaker(p.key("circuit_breaker"), fn.CircuitBreaker)
 	c.outlierDetection(p.key("outlier_detection"), fn.OutlierDetection)
 	if fn.Deadline.Header != c.cfg.Defaults.Deadline.Header {

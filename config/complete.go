@@ -81,6 +81,9 @@ func completeFunction(cfg *Config, fn *Function, d *document, at *path) {
 	if r := fn.Retries; r != nil && !given("retries")("retry_on") {
 		r.RetryOn = []string{"connect_failure", "reset"}
 	}
+	if s := fn.Collapse; s != nil && !given("collapse")("vary") {
+		s.Vary = usualVary
+	}
 	inherit(&fn.Deadline, &cfg.Defaults.Deadline, given("deadline"))
 	if !given("cold_start")("min_up") {
 		fn.ColdStart.MinUp = minUp(fn.ColdStart.IdleAfter)

@@ -249,6 +249,8 @@ type Function struct {
 	Concurrency Concurrency `yaml:"concurrency"`
 	// Hedging tries a call that takes long at a second endpoint too.
 	Hedging *Hedging `yaml:"hedging"`
+	// Collapse has calls that ask for the same at once wait for one of them.
+	Collapse *Collapse `yaml:"collapse"`
 	// ColdStart says how the function is raised from nothing and put back.
 	ColdStart ColdStart `yaml:"cold_start"`
 	// RespondAsync lets clients come back for the answer: a call with Prefer:

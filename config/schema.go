@@ -20,7 +20,7 @@ import (
 // sources are where the comments are that explain every knob; the schema shows
 // them in the operator's editor.
 //
-//go:embed actions.go async.go balancing.go coldstart.go config.go discovery.go geography.go hedging.go lastresort.go mirror.go peers.go regions.go resilience.go retries.go routes.go scalers.go sources.go tenants.go timeouts.go tracing.go upstream.go whilecold.go
+//go:embed actions.go async.go balancing.go coldstart.go collapse.go config.go discovery.go geography.go hedging.go lastresort.go mirror.go peers.go regions.go resilience.go retries.go routes.go scalers.go sources.go tenants.go timeouts.go tracing.go upstream.go whilecold.go
 var sources embed.FS
 
 // Schema returns the JSON Schema of the configuration's language, made from

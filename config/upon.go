@@ -17,7 +17,7 @@ type based struct {
 
 // ownKeys are the keys of a function that nothing beside the function depends
 // on, neither its completion nor its checks.
-var ownKeys = []string{"circuit_breaker", "concurrency", "deadline", "endpoints", "outlier_detection", "regions", "retries", "timeouts", "upstream"}
+var ownKeys = []string{"circuit_breaker", "collapse", "concurrency", "deadline", "endpoints", "outlier_detection", "regions", "retries", "timeouts", "upstream"}
 
 // mostAnew is how many functions are read anew for it to be worth it.
 const mostAnew = 32

@@ -80,10 +80,18 @@ type Call struct {
 	reached  bool            // an endpoint may have carried it out
 	gaveUp   error           // what it had come to when it got its fixed answer
 	resorted string          // why, if that was the last resort
-	sent     time.Duration   // after Started, when the last try began
-	answer   time.Duration   // after Started, when the head of the answer was in
-	failed   time.Duration   // after Started, when it was clear that none comes
-	duration time.Duration   // of the whole call
+
+	flight       *table.Flight  // that others may follow; nil if they may not
+	follower     table.Follower // while it follows another, and reads its answer
+	joinedFlight bool           // it was seen whether another asks the same
+	collapsed    Collapsed
+	leader       []byte // the request id of the call whose answer it was given
+	followers    int    // that were given its own
+
+	sent     time.Duration // after Started, when the last try began
+	answer   time.Duration // after Started, when the head of the answer was in
+	failed   time.Duration // after Started, when it was clear that none comes
+	duration time.Duration // of the whole call
 
 	id      [idLen]byte
 	added   [maxAdded]message.Field

@@ -45,6 +45,7 @@ func (p *Proxy) ShutDown() {
 	p.closing.Store(true)
 	for _, fn := range p.keeper.Table().Functions {
 		fn.Hold.Close(errShuttingDown)
+		fn.Flights.Close()
 	}
 	p.errands.cancelAll()
 }
@@ -141,6 +142,11 @@ func (p *Proxy) pass(c *Call) error {
 
 // attempt is one try at one endpoint.
 func (p *Proxy) attempt(c *Call) error {
+	if c.fn.Sameness != nil && !c.joinedFlight { // before all that costs something: who follows needs none of it
+		if err := c.join(); err != nil || c.ours != nil {
+			return err
+		}
+	}
 	if err := c.enterBreaker(); err != nil { // before take: what fails anyway needs no slot
 		return err
 	}

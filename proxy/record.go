@@ -3,6 +3,12 @@ package proxy
 // record tells what happened, once, when it is over.
 func (p *Proxy) record(c *Call) {
 	c.release()
+	if c.flight != nil { // it broke down
+		c.ground()
+	}
+	if c.follower.Flying() {
+		c.follower.Leave()
+	}
 	c.duration = c.since()
 	c.leave(c.Started.Add(c.duration))
 	p.recorder.Record(c)

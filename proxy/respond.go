@@ -5,11 +5,15 @@ import (
 	"io"
 
 	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
 )
 
 // respond gives the client its one answer: the endpoint's, weir's own, or the
 // fault's.
 func (p *Proxy) respond(c *Call) {
+	if c.flight != nil && (c.err != nil || c.ours != nil) {
+		c.ground()
+	}
 	switch {
 	case c.err != nil:
 	case c.ours != nil:
@@ -44,8 +48,17 @@ func (c *Call) retract() bool {
 func (p *Proxy) relay(c *Call) error {
 	c.answered, c.relayed = true, true
 	c.dressResponse()
+	var toShare *table.Answer
+	if c.flight != nil {
+		toShare = c.depart()
+	}
 	if err := c.Down.WriteHead(&c.Response); err != nil {
 		return err
+	}
+	if toShare != nil {
+		if err := c.capture(toShare); err != nil {
+			return err
+		}
 	}
 	if err := c.passBody(); err != nil {
 		return err

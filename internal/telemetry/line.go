@@ -14,7 +14,7 @@ import (
 // appendLine writes a call's line of the access log. Every field is there in
 // every line, in this order, but for those that only some calls have: trace_id
 // and span_id, queue_ms or cold_start_ms, tenant, fallback_from and
-// fallback_reason, and error.
+// fallback_reason, collapsed, collapsed_with or followers, and error.
 //
 // A string that is read as bytes is not copied: the compiler sees that nobody
 // writes to them.
@@ -85,6 +85,18 @@ func appendLine(b []byte, c *proxy.Call, home string) []byte {
 		b = appendText(b, []byte(from.Name))
 		b = append(b, `,"fallback_reason":`...)
 		b = appendText(b, []byte(c.Resorted()))
+	}
+	if result, leader := c.Collapsed(); result != proxy.NotCollapsed {
+		b = append(append(b, `,"collapsed":"`...), result.String()...)
+		b = append(b, '"')
+		if leader != nil {
+			b = append(b, `,"collapsed_with":`...)
+			b = appendText(b, leader)
+		}
+	}
+	if n := c.Followers(); n > 0 {
+		b = append(b, `,"followers":`...)
+		b = strconv.AppendInt(b, int64(n), 10)
 	}
 	if c.Cause() != "" && c.Err() != nil {
 		b = append(b, `,"error":`...)

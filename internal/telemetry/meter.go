@@ -185,6 +185,9 @@ func (s *series) count(c *proxy.Call) {
 	if to := c.Overflow(); to != "" {
 		s.counter("weir_overflow_total", "from", *s.home.Load(), "to", to).Inc()
 	}
+	if result, _ := c.Collapsed(); result != proxy.NotCollapsed {
+		s.counter("weir_collapsed_total", "result", result.String()).Inc()
+	}
 	held := c.Held()
 	if from, waited := c.FellBack(); from != nil {
 		held -= waited

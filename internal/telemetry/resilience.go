@@ -19,6 +19,11 @@ func writeResilience(p *page, function string, fn *table.Function, now time.Time
 		p.gauge(lost, "weir_hedges_total", "function", function, "won", "false")
 		p.gauge(fn.Hedges.Refused(), "weir_hedges_refused_total", "function", function)
 	}
+	if fn.Collapse != nil {
+		calls, bytes := fn.Flights.Waiting()
+		p.gauge(calls, "weir_collapse_followers", "function", function)
+		p.gauge(bytes, "weir_collapse_bytes", "function", function)
+	}
 	if fn.HealthCheck != nil {
 		well, failed := fn.HealthChecks()
 		p.gauge(well, "weir_health_checks_total", "function", function, "result", "ok")

@@ -242,6 +242,9 @@ func (u *upConn) receiveHead(expecting *bool) error {
 // Next returns the next bytes of the response's body.
 func (u *upConn) Next() ([]byte, error) {
 	p, err := u.body.Next()
+	if err == message.ErrStalled {
+		u.body.err = nil // whoever waits once more may have the rest
+	}
 	if err != nil && err != io.EOF {
 		if _, malformed := errors.AsType[*message.Refusal](err); malformed {
 			err = protocol(err.Error()) // it is not the client who is refused

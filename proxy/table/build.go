@@ -96,6 +96,7 @@ func (k *Keeper) enter(t, prev *Table, name string) {
 		Function: fn, State: state,
 		OwnDeadline: message.Lookup([]byte(fn.Deadline.Header)) == message.Other,
 		Retry:       shaping.NewRetries(fn.Retries),
+		Sameness:    newSameness(&fn),
 	}
 	if fn.Hedging != nil {
 		t.Functions[name].HedgeAfter, t.Functions[name].HedgeShare = fn.Hedging.When()

@@ -75,6 +75,9 @@ type Function struct {
 
 	hashBy hashBy
 
+	// Sameness says which calls ask for the same; nil: each goes by itself.
+	Sameness *Sameness
+
 	*State // life: carried from table to table
 }
 
@@ -90,6 +93,7 @@ type State struct {
 	Resilience // what is remembered of failures
 
 	Mirrors Mirrors // copies of calls that it has
+	Flights Flights // calls that others wait for
 
 	holders  atomic.Pointer[[]*Endpoint]
 	handed   shaping.Slots     // of calls that another router has

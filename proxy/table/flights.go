@@ -1,0 +1,317 @@
+package table
+
+import (
+	"sync"
+	"time"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+// Flights are the calls of one function that others with the same question wait for.
+// The zero value is ready; methods may be called from any goroutine. Nobody waits
+// under its lock.
+type Flights struct {
+	mu      sync.Mutex // guards all below, and all of Flight, Follower and Answer that is not frozen
+	open    map[Question]*Flight
+	closed  map[*Flight]bool       // with followers, whom it will have an answer for soon
+	apart   map[Question]time.Time // of which nobody waits for another before that moment
+	waiting int                    // how many follow
+	bytes   int                    // of answers
+	ended   bool
+}
+
+// A Question is what a call asks for, as far as others are answered with it.
+type Question struct {
+	Route *Route
+	Text  string
+}
+
+// A Flight is one call that may be followed. It ends by Share, Disperse or HandOver.
+type Flight struct {
+	Settings *config.Collapse // as they were when it began
+
+	flights    *Flights
+	question   Question
+	head, tail *Follower
+	kept       int // bytes of the answer so far
+}
+
+// A Verdict is what a follower's waiting has come to.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Follows Verdict = iota // and waits
+	Given                  // it has a copy of the answer
+	Leads                  // it is the one that others wait for now
+	Alone                  // it is to go by itself
+	Ended                  // weir is ending
+)
+
+// A Follower is a call that waits for another's answer. The zero value waits for
+// nothing, and is ready for Join; it belongs to the call's goroutine.
+type Follower struct {
+	flight     *Flight
+	parker     coldstart.Parker
+	prev, next *Follower
+	verdict    Verdict
+	answer     *Answer
+}
+
+// An Answer is what a Flight has brought. Frozen, but for who reads it.
+type Answer struct {
+	From []byte           // the request id of the call that it was for
+	Head message.Response // as that call's client has it, without Added
+	Body []byte
+
+	kept    int
+	readers int
+}
+
+// apartFor is how long calls do not wait for one another whose answers have turned
+// out to be for one client each: to wait was for nothing. Varnish calls it hit for
+// miss, and has it for two minutes.
+const apartFor = 10 * time.Second
+
+// mostApart is how many such questions are remembered.
+const mostApart = 1000
+
+// Join has a call follow the one that asks the same, or be the one that others may
+// follow. text is the caller's again when it returns. With Follows the caller owes a
+// Leave.
+func (f *Flights) Join(w *Follower, p coldstart.Parker, to *Route, text []byte, s *config.Collapse, now time.Time) (*Flight, Verdict) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return nil, Alone
+	}
+	if until, known := f.apart[Question{to, string(text)}]; known {
+		if now.Before(until) {
+			return nil, Alone
+		}
+		delete(f.apart, Question{to, string(text)})
+	}
+	flight := f.open[Question{to, string(text)}]
+	if flight == nil {
+		flight = &Flight{Settings: s, flights: f, question: Question{to, string(text)}}
+		f.openLocked(flight)
+		return flight, Leads
+	}
+	if f.waiting >= s.MaxFollowers {
+		return nil, Alone
+	}
+	*w = Follower{flight: flight, parker: p, prev: flight.tail}
+	if flight.tail == nil {
+		flight.head = w
+	} else {
+		flight.tail.next = w
+	}
+	flight.tail = w
+	f.waiting++
+	return flight, Follows
+}
+
+func (f *Flights) openLocked(flight *Flight) {
+	if f.open == nil {
+		f.open, f.closed, f.apart = map[Question]*Flight{}, map[*Flight]bool{}, map[Question]time.Time{}
+	}
+	f.open[flight.question] = flight
+}
+
+func (f *Flights) closeLocked(flight *Flight) {
+	if f.open[flight.question] == flight {
+		delete(f.open, flight.question)
+	}
+	delete(f.closed, flight)
+}
+
+// Depart lets nobody follow from now on, and tells whether somebody does.
+func (fl *Flight) Depart() (followed bool) {
+	f := fl.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closeLocked(fl)
+	if fl.head == nil {
+		return false
+	}
+	f.closed[fl] = true
+	return true
+}
+
+// Keep makes room for n further bytes of the answer, if there is some.
+func (fl *Flight) Keep(n int) bool {
+	f := fl.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.bytes+n > int(fl.Settings.MaxBytes) {
+		return false
+	}
+	f.bytes += n
+	fl.kept += n
+	return true
+}
+
+// Share gives the answer to all who wait, and tells how many those are.
+func (fl *Flight) Share(a *Answer) (followers int) {
+	f := fl.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closeLocked(fl)
+	a.kept, fl.kept = fl.kept, 0
+	for w := fl.head; w != nil; w = fl.head {
+		w.answer = a
+		a.readers++
+		fl.tellLocked(w, Given)
+	}
+	followers = a.readers
+	a.releaseLocked(f)
+	return followers
+}
+
+// Disperse has all who wait go by themselves. apart is that others need not wait for
+// such an answer for a while.
+func (fl *Flight) Disperse(apart bool, now time.Time) {
+	f := fl.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closeLocked(fl)
+	f.bytes -= fl.kept
+	fl.kept = 0
+	fl.tellAllLocked(Alone)
+	if apart && !f.ended {
+		if len(f.apart) >= mostApart {
+			clear(f.apart) // they will be found out again
+		}
+		f.apart[fl.question] = now.Add(apartFor)
+	}
+}
+
+// HandOver has the first of those who wait be the one that the others wait for.
+func (fl *Flight) HandOver() {
+	f := fl.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl.handOverLocked()
+}
+
+func (fl *Flight) handOverLocked() {
+	f := fl.flights
+	f.bytes -= fl.kept
+	fl.kept = 0
+	if fl.head == nil {
+		f.closeLocked(fl)
+		return
+	}
+	fl.tellLocked(fl.head, Leads)
+	delete(f.closed, fl)
+	if f.open[fl.question] == nil {
+		f.openLocked(fl)
+	}
+}
+
+// Verdict is what waiting has come to.
+func (w *Follower) Verdict() Verdict {
+	f := w.flight.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return w.verdict
+}
+
+// Answer is what a follower is answered with.
+func (w *Follower) Answer() *Answer { return w.answer }
+
+// Flying tells whether the caller owes a Leave.
+func (w *Follower) Flying() bool { return w.flight != nil }
+
+// Leave ends the waiting, or the reading of the answer. Nobody wakes the follower
+// after it.
+func (w *Follower) Leave() {
+	fl := w.flight
+	f := fl.flights
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch w.verdict {
+	case Follows:
+		fl.removeLocked(w)
+	case Leads: // and does not want to
+		fl.handOverLocked()
+	case Given:
+		w.answer.readers--
+		w.answer.releaseLocked(f)
+	}
+	*w = Follower{}
+}
+
+// Lead is Leave for a follower that leads now.
+func (w *Follower) Lead() *Flight {
+	fl := w.flight
+	*w = Follower{}
+	return fl
+}
+
+// Close ends the waiting of all, for ever.
+func (f *Flights) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+	for _, fl := range f.open {
+		fl.tellAllLocked(Ended)
+	}
+	for fl := range f.closed {
+		fl.tellAllLocked(Ended)
+	}
+}
+
+// Waiting tells how many calls wait for another's answer, and how many bytes of
+// answers are kept for them.
+func (f *Flights) Waiting() (calls, bytes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waiting, f.bytes
+}
+
+func (fl *Flight) tellAllLocked(v Verdict) {
+	for fl.head != nil {
+		fl.tellLocked(fl.head, v)
+	}
+}
+
+// tellLocked ends a follower's waiting. It is woken under the lock, so that no wake
+// comes after its Leave, when it may sleep for another reason.
+func (fl *Flight) tellLocked(w *Follower, v Verdict) {
+	fl.removeLocked(w)
+	w.verdict = v
+	w.parker.Wake()
+}
+
+func (fl *Flight) removeLocked(w *Follower) {
+	if w.prev == nil {
+		fl.head = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		fl.tail = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.prev, w.next = nil, nil
+	fl.flights.waiting--
+}
+
+// releaseLocked gives the memory back when nobody reads any more.
+func (a *Answer) releaseLocked(f *Flights) {
+	if a.readers == 0 {
+		f.bytes -= a.kept
+		a.kept = 0
+	}
+}
+
+// Open is how many flights others may join, or wait for.
+func (f *Flights) Open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.open) + len(f.closed)
+}

@@ -1,0 +1,120 @@
+package table
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/proxy/message"
+)
+
+// A Sameness says of the fields of two requests whether both ask for the same. Frozen.
+type Sameness struct {
+	places map[string]int // of fields in the question, from 1 on, by their names in lower case; 0: they make no difference
+	count  int
+}
+
+func newSameness(fn *config.Function) *Sameness {
+	if fn.Collapse == nil {
+		return nil
+	}
+	s := &Sameness{map[string]int{}, len(fn.Collapse.Vary)}
+	for _, name := range append([]string{fn.Deadline.Header}, fn.Collapse.Ignore...) {
+		s.places[strings.ToLower(name)] = 0
+	}
+	for i, name := range fn.Collapse.Vary {
+		s.places[strings.ToLower(name)] = 1 + i
+	}
+	return s
+}
+
+// longestName is longer than a field's name that the configuration may have.
+const longestName = 64
+
+// mostVary is more fields than the configuration may name.
+const mostVary = 32
+
+// mostAsked is more fields than clients send.
+const mostAsked = 64
+
+// AppendFields adds what of the fields belongs to the question. ok is false if one of
+// them may make a difference of which nothing is known.
+func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []byte, ok bool) {
+	if len(fields) > mostAsked {
+		return b, false
+	}
+	var places [mostAsked]int8
+	var counts [1 + mostVary]byte
+	for i := range fields {
+		if fields[i].Drop {
+			continue
+		}
+		place, known := s.place(fields[i].Name)
+		if !known {
+			return b, false
+		}
+		places[i] = int8(place)
+		counts[place]++
+	}
+	for place := 1; place <= s.count; place++ {
+		b = append(b, counts[place])
+		for i := 0; i < len(fields) && counts[place] > 0; i++ {
+			if int(places[i]) == place {
+				b = AppendPart(b, fields[i].Value)
+			}
+		}
+	}
+	return b, true
+}
+
+// AppendPart adds a part of the question. It is plain where it ends.
+func AppendPart(b, part []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(part))), part...)
+}
+
+// Covers tells whether all who have asked the same have the same value of a field
+// that an answer varies by, or all have none.
+func (s *Sameness) Covers(name []byte) bool {
+	place, known := s.place(name)
+	return place > 0 || !known
+}
+
+// place is where a field stands in the question, 0 if it makes no difference. known is
+// false if a call that has it goes by itself.
+func (s *Sameness) place(name []byte) (place int, known bool) {
+	var room [longestName]byte
+	if len(name) > len(room) {
+		return 0, false
+	}
+	lower := room[:len(name)]
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		lower[i] = c
+	}
+	if place, known = s.places[string(lower)]; known {
+		return place, true
+	}
+	return 0, makesNoDifference(lower)
+}
+
+// makesNoDifference tells whether a field, with its name in lower case, is one by
+// which answers differ only if they say so in Vary, or not at all. Every other may say
+// who asks, or for what, in a way that nobody here knows of.
+func makesNoDifference(name []byte) bool {
+	switch string(name) {
+	case "accept", "accept-charset", "accept-encoding", "accept-language", "dnt", "priority", "referer", "save-data",
+		"sec-gpc", "sec-purpose", "upgrade-insecure-requests", "user-agent", // of content, RFC 9110 section 12.5, and what browsers send
+		"b3", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id", "x-cloud-trace-context", "x-correlation-id", // of traces
+		"forwarded", "true-client-ip", "via", "x-client-ip", "x-cluster-client-ip", "x-real-ip", "x-weir-overflow", // of the way here
+		"grpc-timeout", "max-forwards", "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-rq-timeout-ms", "x-request-timeout-ms":
+		return true
+	}
+	for _, prefix := range [...]string{"sec-ch-", "sec-fetch-", "x-b3-", "x-forwarded-"} {
+		if len(name) > len(prefix) && string(name[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return false
+}
