@@ -18,7 +18,9 @@ func TestPromtool(t *testing.T) {
 	promtool := testkit.Program(t, "promtool", "prometheus")
 	tel := with(t, t.TempDir()+"/access.log")
 	tel.Trace(tracer{})
-	r := setUp(t, tel, "regions: { us-east: {}, local: {}, away: { priority: 1 } }\n"+withScaler, answer(200, "hello"))
+	var r pair
+	r.rig = setUp(t, tel, "regions: { us-east: {}, local: {}, away: { priority: 1 } }\n"+strings.Replace(withScaler, "functions:\n", same, 1)+"  - { path_prefix: /same, function: same }\n", r.try(answer(200, "hello")))
+	r.ask()
 	r.handsOver()
 	for _, path := range []string{"/", "/far", "/cold", "/gone", "/broken", "/broken", "/late", "/abroad"} {
 		r.call("GET", path)
