@@ -1,7 +1,7 @@
 // Package coldstart is how to wait for capacity, and how to ask for it.
 //
-// A Hold is the line in front of one function (hold.go, waiter.go), a Pool what
-// all lines share (pool.go); the Activator is the small state machine that has
+// A Hold is the line in front of one function (hold.go, waiter.go), which tenants share
+// (group.go), a Pool what all lines share (pool.go); the Activator is the small state machine that has
 // instances started while somebody waits and put back when nobody calls: the
 // way up in start.go, grow.go and again.go, what failed starts mean in door.go, who may
 // start in which order in starts.go, the way back in retire.go and prestop.go.

@@ -15,6 +15,9 @@ var (
 	ErrLineFull = errors.New("the line is full")
 	// ErrDisplaced: the line was full, and a call of a higher priority came.
 	ErrDisplaced = fmt.Errorf("%w: a call of a higher priority took the place", ErrLineFull)
+	// ErrBeyondShare: the line was full, and a call of a tenant came that had less
+	// than its share of it.
+	ErrBeyondShare = fmt.Errorf("%w: a call of a tenant with fewer calls in it took the place", ErrLineFull)
 	// ErrPoolFull: as many calls as may wait over all functions already do.
 	ErrPoolFull = fmt.Errorf("%w: too many calls are held over all functions", ErrLineFull)
 	// ErrBytesFull: the calls that wait take as much memory as they may.
@@ -55,10 +58,13 @@ type Parker interface {
 
 // A Hold is the line in front of one function: calls stand in it until there is
 // a slot for them. Those of a higher priority are let go first, those of the
-// same in the order in which they came, or, where that is set (SetLIFO) and the
-// line is late, in the reverse order. But the one that has waited longest is
-// overtaken mostOvertaken times at most, whoever comes. When the line is full, a
-// call of a higher priority takes the place of the last of the lowest.
+// same by their tenants' shares (group.go), those of one tenant in the order in
+// which they came, or, where that is set (SetLIFO) and they are late, in the
+// reverse order. But the one that has waited longest of those whose turn it would be
+// by their tenants' shares is overtaken mostOvertaken times at most, whoever comes.
+// When the line is full, a call of a higher priority takes the place of the last of
+// the lowest, and one of a tenant with less than its share that of the last of the
+// tenant that is most beyond its own.
 //
 // Three orders carry its correctness. A waiter joins, then looks (so a slot
 // that came free before it joined is seen by itself, and one that comes free
@@ -76,16 +82,16 @@ type Hold struct {
 
 	size atomic.Int64 // len of the line; written under mu, read without
 
-	mu        sync.Mutex // guards all below
-	limit     int
-	lifo      bool                // the newest first while the line is late
-	bytes     int                 // memory of those in line
-	lists     [numPriorities]list // by priority, the highest first
-	joined    uint64              // counts those who did
-	overtaken int                 // how often the one that waits longest was
-	closed    *NoStart            // the verdict, while the door is closed
-	until     time.Time           // when the door opens again
-	ended     error               // the line is closed for ever, and why
+	mu     sync.Mutex // guards all below
+	limit  int
+	lifo   bool                // the newest first while they are late
+	bytes  int                 // memory of those in line
+	bands  [numPriorities]band // by priority, the highest first
+	joined uint64              // counts those who did
+	before uint64              // and those who came back without having stood in line
+	closed *NoStart            // the verdict, while the door is closed
+	until  time.Time           // when the door opens again
+	ended  error               // the line is closed for ever, and why
 }
 
 // NewHold makes an empty line of at most limit calls that takes its places
@@ -107,10 +113,10 @@ func (h *Hold) SetLimit(n int) {
 	h.mu.Unlock()
 }
 
-// SetLIFO says whether the newest of a priority go first while its line is late:
-// while the one of them that has waited longest has used up more than half of
-// the time that it may wait. In order, all would be served when they are about
-// to give up, or just after.
+// SetLIFO says whether the newest of a tenant's calls of one priority go first while
+// they are late: while the one of them that has waited longest has used up more than
+// half of the time that it may wait. In order, all would be served when they are
+// about to give up, or just after.
 func (h *Hold) SetLIFO(on bool) {
 	h.mu.Lock()
 	h.lifo = on
@@ -122,6 +128,8 @@ type Claim struct {
 	Now      time.Time
 	Until    time.Time // how long it may wait
 	Priority Priority
+	Tenant   Tenant
+	Weight   int // of the tenant beside others; 0 is 1
 	Bytes    int // of memory that the call takes while it is held
 	Limit    int // how many may be in line for this call to join; 0: as many as the Hold says
 	// Again is set if the call had left the line for an endpoint that did not
@@ -140,21 +148,22 @@ func (h *Hold) Join(w *Waiter, p Parker, claim Claim) error {
 		h.mu.Unlock()
 		return err
 	}
-	number, half := w.number, w.half
-	if !claim.Again || number == 0 {
-		half = claim.Now.Add(claim.Until.Sub(claim.Now) / 2)
-	}
-	switch head := h.lists[claim.Priority.class()].head; {
+	number, half, charged := w.number, w.half, w.charged
+	switch {
 	case claim.Again && number != 0:
-	case claim.Again && head != nil: // it never stood in line: nobody was there when it came
-		number = head.number - 1
+	case claim.Again: // it never stood in line: nobody was there when it came
+		h.before++
+		number = firstNumber - h.before
 	default:
 		h.joined++
-		number = 1<<32 + h.joined
+		number = firstNumber + h.joined
+	}
+	if !claim.Again || w.number == 0 {
+		half = claim.Now.Add(claim.Until.Sub(claim.Now) / 2)
 	}
 	first := h.size.Load() == 0
 	*w = Waiter{hold: h, parker: p, bytes: claim.Bytes, number: number, half: half, class: claim.Priority.class()}
-	h.insertLocked(w)
+	h.insertLocked(w, &claim, charged)
 	// Who gets its place back looks at once, as if it had never left.
 	w.turn = first || claim.Again && h.firstLocked() == w
 	if displaced != nil && (displaced.turn || displaced.looked) { // as if it had left
@@ -168,14 +177,12 @@ func (h *Hold) Join(w *Waiter, p Parker, claim Claim) error {
 	return nil
 }
 
+// firstNumber is over those of the calls that never stood in line and come back to it.
+const firstNumber = 1 << 32
+
 // admitLocked takes a place in the pool, or tells why nobody may join. If another
 // has to go for that, it is out of the line already.
 func (h *Hold) admitLocked(claim *Claim) (displaced *Waiter, err error) {
-	size := int(h.size.Load())
-	full := size >= h.limit || claim.Limit > 0 && size >= claim.Limit
-	if full && !claim.Again {
-		displaced = h.lastBelowLocked(claim.Priority.class())
-	}
 	switch {
 	case h.ended != nil:
 		return nil, h.ended
@@ -183,26 +190,56 @@ func (h *Hold) admitLocked(claim *Claim) (displaced *Waiter, err error) {
 		return nil, &NoStart{Reason: h.closed.Reason, Retry: h.until.Sub(claim.Now), Start: h.closed.Start}
 	case claim.Again:
 		h.pool.force(claim.Bytes)
-	case full && displaced == nil:
-		return nil, ErrLineFull
-	default:
-		if err := h.pool.take(size, h.bytes, claim.Bytes); err != nil {
+		h.closed = nil
+		return nil, nil
+	}
+	size := int(h.size.Load())
+	var verdict error
+	if size >= h.limit || claim.Limit > 0 && size >= claim.Limit {
+		if displaced, verdict = h.weakerLocked(claim); displaced == nil {
+			return nil, ErrLineFull
+		}
+	}
+	if err := h.pool.take(size, h.bytes, claim.Bytes); err != nil {
+		if displaced == nil {
+			displaced, verdict = h.weakerLocked(claim)
+		}
+		if displaced == nil || displaced.bytes < claim.Bytes {
 			return nil, err
 		}
+		h.pool.force(claim.Bytes) // the other one's, a moment before it gives that back
+	}
+	if displaced != nil {
+		h.tellLocked(displaced, verdict)
 	}
 	h.closed = nil
-	if displaced != nil {
-		if at := h.cursorLocked(); at.oldest() == displaced {
-			h.overtaken = 0
-		}
-		h.tellLocked(displaced, ErrDisplaced)
-	}
 	return displaced, nil
+}
+
+// weakerLocked is the call that has less right to a place in a full line than one
+// that comes, and what it is told; nil if there is none.
+func (h *Hold) weakerLocked(claim *Claim) (*Waiter, error) {
+	class := int(claim.Priority.class())
+	for at := numPriorities - 1; at > class; at-- {
+		if g := h.bands[at].orders[bySpace].top(); g != nil {
+			return g.tail, ErrDisplaced
+		}
+	}
+	if g := h.bands[class].crowder(claim.Tenant, max(claim.Weight, 1)); g != nil {
+		return g.tail, ErrBeyondShare
+	}
+	return nil, nil
 }
 
 // Leave takes w out of the line and, if it was let look, lets the next one.
 // Nobody wakes w's Parker after Leave has returned.
-func (w *Waiter) Leave() {
+func (w *Waiter) Leave() { w.leave(false) }
+
+// Go is Leave for one that has found a slot: its tenant has had one more of what came
+// free.
+func (w *Waiter) Go() { w.leave(true) }
+
+func (w *Waiter) leave(served bool) {
 	h := w.hold
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -212,6 +249,9 @@ func (w *Waiter) Leave() {
 		return // out of the line already
 	}
 	h.countOvertakenLocked(w)
+	if served {
+		h.bands[w.class].charge(w)
+	}
 	h.removeLocked(w)
 	if !w.turn && !w.looked {
 		return // no wake was meant for it: five thousand clients that leave wake nobody
@@ -229,7 +269,14 @@ func (h *Hold) Wake(n int) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at := h.cursorLocked()
+	if n == 1 { // mostly
+		if w := h.firstLocked(); w != nil {
+			w.wakeLocked()
+		}
+		return
+	}
+	at := h.walkLocked()
+	defer at.end()
 	for ; n > 0; n-- {
 		w := at.next()
 		if w == nil {
@@ -267,12 +314,7 @@ func (h *Hold) Close(verdict error) {
 // endLocked tells everyone in line the verdict. They are out of the line at
 // once: who joins before they have noticed is the first, and has to say so.
 func (h *Hold) endLocked(verdict error) {
-	for at := h.cursorLocked(); ; {
-		w := at.next()
-		if w == nil {
-			h.overtaken = 0
-			return
-		}
+	for w := h.firstLocked(); w != nil; w = h.firstLocked() {
 		h.tellLocked(w, verdict)
 	}
 }

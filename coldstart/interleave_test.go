@@ -23,6 +23,7 @@ type cast struct {
 	streams  int   // calls that keep their slot
 	limit    int   // of the line
 	late     bool  // the newest go first
+	tenants  int   // that the calls are of, in turn; the last one has twice the weight
 }
 
 // The steps of a call, as proxy.take, wait and giveBack have them.
@@ -52,6 +53,8 @@ type actor struct {
 	stays   bool
 	refusal bool // awaits it
 	rank    Priority
+	tenant  Tenant
+	weight  int
 	brings  int
 	refused bool
 	waiter  Waiter
@@ -85,6 +88,15 @@ func (c cast) world() *world {
 	}
 	for range c.unlucky {
 		w.actors = append(w.actors, &actor{refusal: true})
+	}
+	for i, a := range w.actors {
+		if c.tenants > 0 {
+			a.tenant = Tenant(i % c.tenants)
+		}
+		a.weight = 1
+		if int(a.tenant) == c.tenants-1 {
+			a.weight = 2
+		}
 	}
 	sum := c.slots
 	for _, n := range c.arrive {
@@ -132,7 +144,7 @@ func (w *world) do(a *actor, move int) {
 	case joins, rejoins:
 		again := a.step == rejoins
 		a.step = asksTurn
-		if err := w.hold.Join(&a.waiter, a, Claim{Priority: a.rank, Bytes: 10, Again: again}); err != nil {
+		if err := w.hold.Join(&a.waiter, a, Claim{Priority: a.rank, Tenant: a.tenant, Weight: a.weight, Bytes: 10, Again: again}); err != nil {
 			a.refused, a.step = true, over
 			if again {
 				w.broken = fmt.Errorf("a call that was in is turned away: %w", err)
@@ -155,11 +167,16 @@ func (w *world) do(a *actor, move int) {
 		}
 		a.woken = false
 		a.step = asksTurn
+		if a.waiter.over() != nil {
+			a.refused, a.step = true, leaves
+		}
 	case leaves:
-		a.waiter.Leave()
-		a.step = over
 		if a.slot {
+			a.waiter.Go()
 			a.step = dials
+		} else {
+			a.waiter.Leave()
+			a.step = over
 		}
 	case dials:
 		a.step = frees
@@ -199,7 +216,8 @@ func (w *world) do(a *actor, move int) {
 func (w *world) checkOrder(a *actor) {
 	for _, other := range w.actors {
 		waits := other.step == asksTurn || other.step == looks || other.step == parks
-		if w.strict && waits && other.rank == a.rank && other.waiter.number < a.waiter.number {
+		waits = waits && other.waiter.verdict == nil && a.waiter.verdict == nil
+		if w.strict && waits && other.rank == a.rank && other.tenant == a.tenant && other.waiter.number < a.waiter.number {
 			w.broken = errors.New("a call went before one of the same priority that came earlier")
 		}
 	}
@@ -207,7 +225,7 @@ func (w *world) checkOrder(a *actor) {
 
 // fingerprint is all that decides what can happen next.
 func (w *world) fingerprint() string {
-	b := []byte{byte(w.slots), byte(w.hold.overtaken)}
+	b := []byte{byte(w.slots)}
 	index := func(waiter *Waiter) byte {
 		for i, a := range w.actors {
 			if waiter == &a.waiter {
@@ -218,18 +236,28 @@ func (w *world) fingerprint() string {
 	}
 	for _, a := range w.actors {
 		flags := byte(0)
-		for i, set := range []bool{a.slot, a.woken, a.waiter.turn, a.waiter.looked, a.refusal} {
+		for i, set := range []bool{a.slot, a.woken, a.waiter.turn, a.waiter.looked, a.refusal, a.waiter.charged, a.waiter.verdict != nil} {
 			if set {
 				flags |= 1 << i
 			}
 		}
 		b = append(b, byte(a.step), flags)
 	}
-	at := w.hold.cursorLocked()
-	b = append(b, index(at.oldest()))
+	for i := range w.hold.bands {
+		band := &w.hold.bands[i]
+		for _, g := range band.orders[byDue].groups {
+			b = append(b, index(g.head), byte(g.passed), byte(int64(g.due-band.now)>>28))
+		}
+	}
+	_, oldest := w.hold.dueLocked(time.Time{})
+	if oldest != nil {
+		b = append(b, index(oldest.head))
+	}
+	at := w.hold.walkLocked()
 	for next := at.next(); next != nil; next = at.next() {
 		b = append(b, index(next))
 	}
+	at.end()
 	return string(b)
 }
 
@@ -319,6 +347,18 @@ func TestEveryInterleaving(t *testing.T) {
 		{arrive: []int{1}, callers: 1, quitters: 1, limit: 10, late: true},
 		{slots: 1, callers: 1, high: 2, limit: 10, late: true},
 		{slots: 1, callers: 2, unlucky: 1, limit: 1, late: true},
+		{slots: 1, callers: 3, limit: 10, tenants: 2},
+		{slots: 1, callers: 3, limit: 10, tenants: 3},
+		{slots: 1, callers: 2, quitters: 1, limit: 10, tenants: 2},
+		{arrive: []int{2}, callers: 3, limit: 10, tenants: 2},
+		{arrive: []int{5}, streams: 3, limit: 10, tenants: 2},
+		{arrive: []int{2}, callers: 2, quitters: 1, limit: 10, tenants: 3},
+		{arrive: []int{1}, callers: 1, quitters: 1, high: 1, limit: 10, tenants: 2},
+		{slots: 1, callers: 2, unlucky: 1, limit: 1, tenants: 2},
+		{slots: 1, callers: 1, unlucky: 2, limit: 10, tenants: 2},
+		{arrive: []int{1}, callers: 3, limit: 2, tenants: 2},
+		{arrive: []int{1}, quitters: 3, limit: 2, tenants: 2},
+		{slots: 1, callers: 3, limit: 10, tenants: 2, late: true},
 	} {
 		states, ends := c.explore(t)
 		t.Logf("%+v: %d states, %d ends", c, states, ends)

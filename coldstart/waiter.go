@@ -25,13 +25,15 @@ const mostOvertaken = 8
 // belongs to the call's goroutine and may be used again after Leave.
 type Waiter struct {
 	hold       *Hold
+	group      *group // while it stands in line
 	parker     Parker
 	prev, next *Waiter
-	number     uint64    // in the order of joining, from 1
+	number     uint64    // in the order of joining
 	half       time.Time // when half of the time that it may wait is over
 	bytes      int
 	class      int8
 	turn       bool  // may look; guarded by hold.mu
+	charged    bool  // to its tenant; guarded by hold.mu
 	looked     bool  // has been let look; guarded by hold.mu
 	verdict    error // why waiting is over; guarded by hold.mu
 }
@@ -83,140 +85,96 @@ func (w *Waiter) wakeLocked() {
 	w.parker.Wake()
 }
 
-// A list is the part of a line that has one priority, by number.
-type list struct{ head, tail *Waiter }
+// insertLocked puts w behind all of its tenant with a smaller number: at the end, or
+// near the head if it gets its place back.
+func (h *Hold) insertLocked(w *Waiter, claim *Claim, charged bool) {
+	b := &h.bands[w.class]
+	b.calls++
+	h.bytes += w.bytes
+	h.size.Add(1)
+	g := b.of(claim.Tenant)
+	if g == nil {
+		g = b.begin(w, claim.Tenant, max(claim.Weight, 1))
+	} else {
+		g.insert(w)
+		b.weigh(g, max(claim.Weight, 1))
+	}
+	w.group = g
+	if claim.Again {
+		b.refund(g, charged)
+	}
+	b.fix(g)
+}
 
-// insertLocked puts w behind all of its priority with a smaller number: at the
-// end, or near the head if it gets its place back.
-func (h *Hold) insertLocked(w *Waiter) {
-	l := &h.lists[w.class]
-	before := l.tail
-	if before != nil && before.number > w.number { // from the head: few are older than one that comes back
+func (g *group) insert(w *Waiter) {
+	before := g.tail
+	if before.number > w.number { // from the head: few are older than one that comes back
 		before = nil
-		for next := l.head; next != nil && next.number < w.number; next = next.next {
+		for next := g.head; next != nil && next.number < w.number; next = next.next {
 			before = next
 		}
 	}
 	w.prev = before
 	if before == nil {
-		w.next, l.head = l.head, w
+		w.next, g.head = g.head, w
 	} else {
 		w.next, before.next = before.next, w
 	}
 	if w.next == nil {
-		l.tail = w
+		g.tail = w
 	} else {
 		w.next.prev = w
 	}
-	h.bytes += w.bytes
-	h.size.Add(1)
+	g.calls++
 }
 
 func (h *Hold) removeLocked(w *Waiter) {
-	l := &h.lists[w.class]
+	b, g := &h.bands[w.class], w.group
+	b.calls--
+	h.bytes -= w.bytes
+	h.size.Add(-1)
+	g.remove(w)
+	if g.calls == 0 {
+		b.end(g)
+	} else {
+		b.fix(g)
+	}
+}
+
+func (g *group) remove(w *Waiter) {
 	if w.prev == nil {
-		l.head = w.next
+		g.head, g.passed = w.next, 0
 	} else {
 		w.prev.next = w.next
 	}
 	if w.next == nil {
-		l.tail = w.prev
+		g.tail = w.prev
 	} else {
 		w.next.prev = w.prev
 	}
-	w.prev, w.next = nil, nil
-	h.bytes -= w.bytes
-	h.size.Add(-1)
+	w.prev, w.next, w.group = nil, nil, nil
+	g.calls--
 }
 
-// A cursor goes through a line in the order in which it will be let go, as far
-// as nobody joins.
-type cursor struct {
-	heads, tails [numPriorities]*Waiter // of what is left of each list; nil if nothing is
-	overtaken    int
-	now          time.Time // for a line that may be late; else zero
-}
-
-func (h *Hold) cursorLocked() cursor {
-	c := cursor{overtaken: h.overtaken}
-	for i := range h.lists {
-		c.heads[i], c.tails[i] = h.lists[i].head, h.lists[i].tail
-	}
+// nowLocked is the present moment, for a line that may be late; else the zero time.
+func (h *Hold) nowLocked() (now time.Time) {
 	if h.lifo {
-		c.now = time.Now()
+		now = time.Now()
 	}
-	return c
-}
-
-// next returns the one that goes next; nil at the end.
-func (c *cursor) next() *Waiter {
-	oldest := c.oldest()
-	if oldest == nil {
-		return nil
-	}
-	var first *Waiter
-	for i := 0; first == nil; i++ {
-		first = c.heads[i]
-		if first != nil && c.late(first) {
-			first = c.tails[i]
-		}
-	}
-	switch {
-	case first == oldest:
-		c.overtaken = 0
-	case c.overtaken >= mostOvertaken:
-		first, c.overtaken = oldest, 0
-	default:
-		c.overtaken++
-	}
-	switch head, tail := &c.heads[first.class], &c.tails[first.class]; {
-	case *head == *tail:
-		*head, *tail = nil, nil
-	case first == *head:
-		*head = first.next
-	default:
-		*tail = first.prev
-	}
-	return first
-}
-
-// oldest is the one that has waited longest; nil if nobody waits.
-func (c *cursor) oldest() (oldest *Waiter) {
-	for _, w := range c.heads {
-		if w != nil && (oldest == nil || w.number < oldest.number) {
-			oldest = w
-		}
-	}
-	return oldest
-}
-
-// late tells whether the newest go before head, the oldest of its priority.
-func (c *cursor) late(head *Waiter) bool { return !c.now.IsZero() && c.now.After(head.half) }
-
-// lastBelowLocked is the one that has waited least of those of the lowest priority
-// under class; nil if there is none.
-func (h *Hold) lastBelowLocked(class int8) *Waiter {
-	for at := numPriorities - 1; at > int(class); at-- {
-		if last := h.lists[at].tail; last != nil {
-			return last
-		}
-	}
-	return nil
+	return now
 }
 
 func (h *Hold) firstLocked() *Waiter {
-	at := h.cursorLocked()
-	return at.next()
+	first, _ := h.dueLocked(h.nowLocked())
+	return first
 }
 
 // countOvertakenLocked notes that w leaves before the one that has waited
 // longest.
 func (h *Hold) countOvertakenLocked(w *Waiter) {
-	at := h.cursorLocked()
-	switch oldest := at.oldest(); {
-	case w == oldest:
-		h.overtaken = 0
-	case w.class < oldest.class, w.class == oldest.class && at.late(oldest):
-		h.overtaken++
+	now := h.nowLocked()
+	_, oldest := h.dueLocked(now)
+	if w != oldest.head && (w.class < oldest.head.class || w.group == oldest && late(oldest.head, now)) {
+		oldest.passed++
 	}
 }

@@ -45,6 +45,9 @@ func (c *checker) concurrency(p *path, l Concurrency) {
 		c.fail(timeout, "say how many may wait: max_pending", "is for calls that wait, of which there may be none")
 	}
 	c.positive(timeout, l.QueueTimeout)
+	if l.PerTenant > 0 {
+		c.byTenant(p.key("per_tenant"), "is for each tenant")
+	}
 	if l.Adaptive == nil {
 		return
 	}
@@ -85,7 +88,7 @@ func (c *checker) rateLimit(p *path, r *RateLimit) {
 	}
 	switch {
 	case r.Key == "tenant":
-		c.byTenant(p.key("key"))
+		c.byTenant(p.key("key"), "is tenant")
 	case r.Key != "function" && r.Key != "client" && !validField.MatchString(r.Header()):
 		c.fail(p.key("key"), "say key: function, key: client, key: tenant or key: header:x-api-key", "is nobody's: %q", r.Key)
 	}

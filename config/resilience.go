@@ -107,6 +107,9 @@ type Concurrency struct {
 	MaxPending int `yaml:"max_pending" default:"0"`
 	// QueueTimeout is how long one of them waits. Then 503.
 	QueueTimeout time.Duration `yaml:"queue_timeout" default:"250ms"`
+	// PerTenant is how many calls of one tenant (see Config.Tenants) may be inside the
+	// function at once, those that wait included. Beyond it 429. 0 is no limit.
+	PerTenant int `yaml:"per_tenant" default:"0"`
 	// Adaptive has weir find the limit.
 	Adaptive *Adaptive `yaml:"adaptive"`
 }

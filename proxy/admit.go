@@ -2,10 +2,11 @@ package proxy
 
 import "time"
 
-// admit lets the call into its function, or turns it away by its rate.
+// admit lets the call into its function, or turns it away by its rate, or because its
+// tenant has as many inside as it may.
 func (p *Proxy) admit(c *Call) error {
-	if c.fn.RateLimit != nil && c.handed == nil { // else the other router has counted it
-		if err := c.limit(); err != nil {
+	if c.handed == nil { // else the other router has counted it
+		if err := c.count(); err != nil {
 			return err
 		}
 	}

@@ -34,6 +34,8 @@ type Call struct {
 	tries      int
 	results    [NumResults]uint16 // of its tries: how many ended so
 	inside     bool               // it has entered the function's gate
+	crowd      shaping.Key        // of its tenant,
+	crowded    bool               // as one of whose it is counted
 	answered   bool               // the head of an answer has been given to the client's side
 	relayed    bool               // and it was the endpoint's
 	err        error

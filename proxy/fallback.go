@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
@@ -73,8 +74,12 @@ func (p *Proxy) follow(c *Call) error {
 	if next == nil {
 		return coldstart.ErrGone
 	}
+	crowded := c.crowded
 	c.leave(time.Now())
 	c.fn, c.waiter, c.leads = next, coldstart.Waiter{}, false
+	if crowded { // it has been let in, and is one of them all the same
+		c.crowded = c.fn.Crowd.Enter(c.crowd, math.MaxInt) == nil
+	}
 	c.counted = c.counted && next.RateLimit != nil
 	c.fn.Gate.Enter(c.Started)
 	c.inside = true
@@ -83,6 +88,7 @@ func (p *Proxy) follow(c *Call) error {
 
 // leave takes the call out of its function's gate.
 func (c *Call) leave(now time.Time) {
+	c.leaveCrowd()
 	if !c.inside {
 		return
 	}

@@ -81,6 +81,8 @@ var faults = []fault{
 		"As many calls of the function as may be in flight were, for as long as a call may wait for that."},
 	{shaping.ErrLimited, 429, "rate_limited", "http_request_denied", "RL", never, true, false,
 		"As many calls as may come have come; Retry-After says when the next may."},
+	{shaping.ErrCrowd, 429, "concurrency_limited", "http_request_denied", "RL", never, true, false,
+		"As many calls of the tenant as may be under way at once are."},
 	{shaping.ErrOpen, 503, "circuit_open", "connection_limit_reached", "UO", never, true, false,
 		"The function has failed too often, and is left alone for a while."},
 	{message.ErrBusy, 503, "overloaded", "connection_limit_reached", "OM", beforeSent, true, false,

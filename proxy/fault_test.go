@@ -22,19 +22,21 @@ import (
 // exported are the errors that a call can meet, by package; a new one in
 // shaping or coldstart that is not here fails TestEveryErrorHasAnAnswer.
 var exported = map[string]error{
-	"coldstart.ErrLineFull":  coldstart.ErrLineFull,
-	"coldstart.ErrDisplaced": coldstart.ErrDisplaced,
-	"coldstart.ErrPoolFull":  coldstart.ErrPoolFull,
-	"coldstart.ErrBytesFull": coldstart.ErrBytesFull,
-	"coldstart.ErrShare":     coldstart.ErrShare,
-	"coldstart.ErrNoStart":   &coldstart.NoStart{Reason: errors.New("x")},
-	"coldstart.ErrMaxWait":   coldstart.ErrMaxWait,
-	"coldstart.ErrGone":      coldstart.ErrGone,
+	"coldstart.ErrLineFull":    coldstart.ErrLineFull,
+	"coldstart.ErrDisplaced":   coldstart.ErrDisplaced,
+	"coldstart.ErrBeyondShare": coldstart.ErrBeyondShare,
+	"coldstart.ErrPoolFull":    coldstart.ErrPoolFull,
+	"coldstart.ErrBytesFull":   coldstart.ErrBytesFull,
+	"coldstart.ErrShare":       coldstart.ErrShare,
+	"coldstart.ErrNoStart":     &coldstart.NoStart{Reason: errors.New("x")},
+	"coldstart.ErrMaxWait":     coldstart.ErrMaxWait,
+	"coldstart.ErrGone":        coldstart.ErrGone,
 
 	"coldstart.ErrAudienceFull": coldstart.ErrAudienceFull,
 	// The reason of a NoStart, never an error of its own.
 	"coldstart.ErrStartTimeout": &coldstart.NoStart{Reason: coldstart.ErrStartTimeout},
 	"shaping.ErrShed":           shaping.ErrShed,
+	"shaping.ErrCrowd":          shaping.ErrCrowd,
 	"shaping.ErrOpen":           shaping.ErrOpen,
 	"shaping.ErrLimited":        shaping.ErrLimited,
 }

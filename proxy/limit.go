@@ -17,6 +17,19 @@ var (
 	nameRatePolicy = []byte("RateLimit-Policy")
 )
 
+// count counts the call as one of its tenant's, and takes it out of its key's bucket. If
+// that has none for it, it is none of its tenant's either.
+func (c *Call) count() error {
+	if err := c.joinCrowd(); err != nil || c.fn.RateLimit == nil {
+		return err
+	}
+	err := c.limit()
+	if err != nil {
+		c.leaveCrowd()
+	}
+	return err
+}
+
 // limit takes the call out of its key's bucket.
 func (c *Call) limit() (err error) {
 	r := c.fn.RateLimit
@@ -25,7 +38,7 @@ func (c *Call) limit() (err error) {
 	case r.Key == "client":
 		key = clientKey(c.Client.Addr)
 	case r.Key == "tenant":
-		key = shaping.KeyOf(c.Tenant())
+		key = c.tenantKey()
 	case c.fn.RateHeader != nil:
 		key = shaping.KeyOf(table.FieldValue(c.Request.Fields, c.fn.RateHeader))
 	}

@@ -53,8 +53,12 @@ func (c *Call) wait() (err error) {
 	until, passed := c.patience(now)
 	cold := c.fn.Start != nil && c.fn.Start.Status().State != "warm" // before Join, which may change it
 	claim := coldstart.Claim{Now: now, Until: until, Priority: c.priority(), Bytes: c.Down.Memory(), Again: c.tries > 0}
-	crowded := !cold && c.crowded()
-	if crowded {
+	if c.table != nil && c.table.TenantHeader != nil {
+		key := c.tenantKey()
+		claim.Tenant, claim.Weight = coldstart.Tenant(key), c.table.TenantWeights[key]
+	}
+	limited := !cold && c.atLimit()
+	if limited {
 		claim.Limit = c.fn.Concurrency.MaxPending
 		if queued := now.Add(c.fn.Concurrency.QueueTimeout); queued.Before(until) {
 			claim.Until = queued
@@ -64,7 +68,7 @@ func (c *Call) wait() (err error) {
 		}
 	}
 	if err := c.fn.Hold.Join(&c.waiter, c.Down, claim); err != nil {
-		if crowded && (errors.Is(err, coldstart.ErrLineFull) || err == coldstart.ErrShare) {
+		if limited && (errors.Is(err, coldstart.ErrLineFull) || err == coldstart.ErrShare) {
 			err = shaping.ErrShed
 		}
 		return err
@@ -80,8 +84,13 @@ func (c *Call) wait() (err error) {
 			until, passed = soon, errFallback
 		}
 	}
+	err = errBug
 	defer func() { // also when it panics: a place in line that nobody leaves stops all behind it
-		c.waiter.Leave() // with a slot or without, whoever leaves lets the next in line look
+		if err == nil { // with a slot or without, whoever leaves lets the next in line look
+			c.waiter.Go()
+		} else {
+			c.waiter.Leave()
+		}
 		ended := c.since()
 		c.held += ended - began
 		if c.recording != nil {
@@ -89,7 +98,7 @@ func (c *Call) wait() (err error) {
 		}
 	}()
 	err = c.stand(until, passed)
-	if crowded && err == coldstart.ErrDisplaced {
+	if limited && errors.Is(err, coldstart.ErrLineFull) {
 		err = shaping.ErrShed
 	}
 	if err == nil && c.cold && c.spill == nil && !c.away {
@@ -119,10 +128,10 @@ func (c *Call) patience(now time.Time) (until time.Time, passed error) {
 	return until, passed
 }
 
-// crowded tells whether it is the limit of calls in flight that keeps the call
+// atLimit tells whether it is the limit of calls in flight that keeps the call
 // waiting, by the rules that go with it, and not a lack of instances, which a start
 // may mend.
-func (c *Call) crowded() bool {
+func (c *Call) atLimit() bool {
 	switch {
 	case c.fn.Places == nil:
 		return false
@@ -161,7 +170,7 @@ func (c *Call) stand(until time.Time, passed error) error {
 		case wake == until:
 			return passed
 		case wake == queued:
-			if c.crowded() {
+			if c.atLimit() {
 				return errQueueTime
 			}
 			queued = queued.Add(c.fn.Concurrency.QueueTimeout)

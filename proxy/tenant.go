@@ -1,6 +1,9 @@
 package proxy
 
-import "github.com/weir-gateway/weir/proxy/message"
+import (
+	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/shaping"
+)
 
 // Tenant is on whose behalf the call came, as a trusted proxy says; nil if nobody
 // says it, or not plainly: with two values one may be what the proxy's own client
@@ -24,6 +27,34 @@ func (c *Call) Tenant() (tenant []byte) {
 		return nil
 	}
 	return tenant
+}
+
+// tenantKey is what the calls of the tenant are counted under; those without one are
+// together, under nobody's.
+func (c *Call) tenantKey() shaping.Key {
+	if tenant := c.Tenant(); tenant != nil {
+		return shaping.KeyOf(tenant)
+	}
+	return shaping.Whole
+}
+
+// joinCrowd counts the call as one of its tenant's, if there is a limit to those.
+func (c *Call) joinCrowd() error {
+	most := c.fn.Concurrency.PerTenant
+	if most == 0 {
+		return nil
+	}
+	c.crowd = c.tenantKey()
+	err := c.fn.Crowd.Enter(c.crowd, most)
+	c.crowded = err == nil
+	return err
+}
+
+func (c *Call) leaveCrowd() {
+	if c.crowded {
+		c.crowded = false
+		c.fn.Crowd.Leave(c.crowd)
+	}
 }
 
 // dropTenant takes out what a stranger says of whose the call is: the endpoint

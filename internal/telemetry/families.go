@@ -29,6 +29,7 @@ var families = []family{
 	{"weir_health_checks_total", "counter", "Health checks of a function's endpoints, by result: ok, failed."},
 	{"weir_concurrency_limit", "gauge", "Calls of a function that may be in flight at once."},
 	{"weir_concurrency_in_flight", "gauge", "Calls of a function with such a limit that are in flight now; weir_held are those that wait."},
+	{"weir_tenant_limited_total", "counter", "Calls that were not let into a function because as many of their tenant's as may be were inside (concurrency.per_tenant)."},
 	{"weir_rate_limited_total", "counter", "Calls that a function's rate limit did not let in."},
 	{"weir_rate_limit_keys", "gauge", "Keys that a function's rate limit counts."},
 	{"weir_rate_limit_share", "gauge", "This router's part of a function's rate limit, from 0 to 1, if the limit is shared."},

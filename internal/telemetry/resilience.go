@@ -33,6 +33,9 @@ func writeResilience(p *page, function string, fn *table.Function, now time.Time
 		p.gauge(fn.Places.Limit(), "weir_concurrency_limit", "function", function)
 		p.gauge(fn.Places.InFlight(), "weir_concurrency_in_flight", "function", function)
 	}
+	if fn.Concurrency.PerTenant > 0 {
+		p.gauge(fn.Crowd.Refused(), "weir_tenant_limited_total", "function", function)
+	}
 	if fn.RateLimit != nil {
 		p.gauge(fn.Limiter.Limited(), "weir_rate_limited_total", "function", function)
 		p.gauge(fn.Limiter.Keys(), "weir_rate_limit_keys", "function", function)

@@ -33,7 +33,7 @@ functions:
   cold: { cold_start: { scaler: process }, process: { command: [x] } }
   broken: { cold_start: { scaler: process }, process: { command: [x] } }
   slow: { cold_start: { scaler: process }, process: { command: [x] } }
-  late: { health_check: {}, rate_limit: { requests: 1000, window: 3s, shared: true }, concurrency: { max_requests: 100 }, hedging: {}, retries: {}, circuit_breaker: {}, outlier_detection: {}, cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { function: hello, after: 1ms } } }
+  late: { health_check: {}, rate_limit: { requests: 1000, window: 3s, shared: true }, concurrency: { max_requests: 100, per_tenant: 10 }, hedging: {}, retries: {}, circuit_breaker: {}, outlier_detection: {}, cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { function: hello, after: 1ms } } }
   abroad: { endpoints: [{ address: "127.84.0.9:80", region: away }], cold_start: { scaler: process, prefer_warm_region: true }, process: { command: [x] } }
   far: { cold_start: { scaler: process, placement: one_router }, process: { command: [x] } }
   sorry: { cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { body: sorry, after: 1ms } } }

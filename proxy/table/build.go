@@ -132,6 +132,12 @@ func (k *Keeper) locate(t, prev *Table) {
 	}
 	t.PlaceHeader = bytesOf(t.Config.Geography.Header)
 	t.TenantHeader = bytesOf(t.Config.Tenants.Header)
+	for tenant, weight := range t.Config.Tenants.Weights {
+		if t.TenantWeights == nil {
+			t.TenantWeights = make(map[shaping.Key]int, len(t.Config.Tenants.Weights))
+		}
+		t.TenantWeights[shaping.KeyOf([]byte(tenant))] = weight
+	}
 }
 
 // function returns one by its name; nil if it is not there, or no table.

@@ -28,6 +28,8 @@ type Table struct {
 	// TenantHeader is the field in which trusted proxies say whose a call is; nil:
 	// there is none.
 	TenantHeader []byte
+	// TenantWeights are those that are not 1.
+	TenantWeights map[shaping.Key]int
 
 	routes   router
 	unrouted []Refusal // of routes
@@ -90,7 +92,8 @@ type State struct {
 
 	Account    Account // of the connections to the function's endpoints
 	Limiter    shaping.Limiter
-	Resilience // what is remembered of failures
+	Crowd      shaping.Crowd // of each tenant, while there is a limit to that
+	Resilience               // what is remembered of failures
 
 	Mirrors Mirrors // copies of calls that it has
 	Flights Flights // calls that others wait for
