@@ -88,13 +88,11 @@ func (g *gateway) waiting(n int) {
 // landed looks that nothing is left of any flight.
 func (g *gateway) landed() {
 	g.t.Helper()
-	eventually(g.t, "nobody follows, and no answer is kept", func() bool {
-		calls, bytes := g.keeper.Table().Functions["f"].Flights.Waiting()
-		return calls == 0 && bytes == 0
+	flights := &g.keeper.Table().Functions["f"].Flights
+	eventually(g.t, "nobody follows, nothing is kept, and nobody can be followed", func() bool {
+		calls, bytes := flights.Waiting()
+		return calls == 0 && bytes == 0 && flights.Open() == 0
 	})
-	if n := g.keeper.Table().Functions["f"].Flights.Open(); n != 0 {
-		g.t.Errorf("%d flights are open for ever", n)
-	}
 }
 
 func reply(body string, fields ...string) string {
@@ -271,13 +269,15 @@ func TestWhoAsksForTheSame(t *testing.T) {
 	f("", "GET /|Accept: a", "GET /|Accept-Language: a", false)
 	f("vary: [accept-language]", "GET /|Accept: a", "GET /|Accept: b", true)
 	for _, field := range []string{"Authorization: Basic YTpi", "Cookie: a=b", "Range: bytes=0-1", "If-None-Match: \"x\"", "If-Modified-Since: Mon, 23 Nov 2026 00:00:00 GMT",
-		"Cache-Control: no-cache", "Pragma: no-cache", "Origin: https://a", "X-Api-Key: 1", "Prefer: wait=5", "X-" + strings.Repeat("y", 100) + ": 1", "X-Tenant: t"} {
+		"Cache-Control: no-cache", "Pragma: no-cache", "Origin: https://a", "X-Api-Key: 1", "Prefer: wait=5", "X-" + strings.Repeat("y", 100) + ": 1", "X-Tenant: t", "X-Forwarded-User: alice"} {
 		f("", "GET /|"+field, "GET /|"+field, false)
 		f("", "GET /", "GET /|"+field, false)
 	}
 	f("vary: [Authorization, x-tenant]", "GET /|Authorization: a|X-Tenant: t", "GET /|authorization: a|x-tenant: t", true)
 	f("vary: [authorization]", "GET /|Authorization: a", "GET /|Authorization: b", false)
 	f("vary: [authorization]", "GET /|Authorization: a", "GET /", false)
+	f("", "GET /|Priority: high", "GET /|Priority: low", false)
+	f("", "GET /|Priority: high", "GET /|Priority: u=0", true)
 	f("ignore: [X-Debug]", "GET /|X-Debug: 1", "GET /|x-debug: 2", true)
 	f("", "GET /|X-Hop: 1|Connection: x-hop", "GET /", true) // it does not pass
 
@@ -383,6 +383,27 @@ func TestWhichAnswersAreShared(t *testing.T) {
 	f("found to be too long", "max_body: 10", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nghijkl\r\n0\r\n\r\n", false, true)
 }
 
+// A copy of an answer to HEAD tells the length of what GET would bring.
+func TestHeadIsShared(t *testing.T) {
+	s := newSight(t)
+	g := start(t, s.doc(""), parts{})
+	leads, follows := g.dial(), g.dial()
+	leads.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+	eventually(t, "it is on its way", func() bool { return s.asked.Load() == 1 })
+	follows.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n" + get)
+	g.waiting(1)
+	s.answers("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n")
+	for _, c := range []*client{leads, follows} {
+		if r, body, err := c.answer("HEAD"); err != nil || r.ContentLength != 7 || body != "" {
+			t.Errorf("%v %v %q", err, r, body)
+		}
+	}
+	s.answers(reply("of 7 by"))
+	if got := follows.want("GET", 200); got != "of 7 by" {
+		t.Errorf("%q", got)
+	}
+}
+
 // A call that leads and leaves, or has no time left, is followed by another that does;
 // who follows may leave, or run out of time, and nobody minds.
 func TestWhoLeadsMayLeave(t *testing.T) {
@@ -433,6 +454,19 @@ func TestWhoLeadsMayLeave(t *testing.T) {
 	asked(4)
 	s.answers(reply("in time"))
 	if got := long.want("GET", 200); got != "in time" {
+		t.Errorf("%q", got)
+	}
+	g.landed()
+
+	first, next := ask(""), (*client)(nil)
+	asked(5)
+	next = ask("")
+	g.waiting(1)
+	s.answers("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nin the middle")
+	_ = first.Close()
+	asked(6)
+	s.answers(reply("anew"))
+	if got := next.want("GET", 200); got != "anew" {
 		t.Errorf("%q", got)
 	}
 	g.landed()
@@ -574,11 +608,39 @@ func TestFollowersAtTheEnd(t *testing.T) {
 	eventually(t, "it is on its way", func() bool { return s.asked.Load() == 1 })
 	follows.send(get)
 	g.waiting(1)
+	other, another := g.dial(), g.dial()
+	other.send("GET /other HTTP/1.1\r\nHost: h\r\n\r\n")
+	eventually(t, "it is on its way too", func() bool { return s.asked.Load() == 2 })
+	another.send("GET /other HTTP/1.1\r\nHost: h\r\n\r\n")
+	g.waiting(2)
+	for range 2 {
+		s.answers("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n") // of which the end does not come
+	}
+	time.Sleep(50 * time.Millisecond) // the head is in, the body awaited
 	g.proxy.ShutDown()
 	follows.problem(503)
-	s.answers(reply("x"))
-	leads.want("GET", 200)
+	another.problem(503)
+	_ = leads.Close()
+	_ = other.Close()
 	g.landed()
+}
+
+// A call that nobody follows costs its flight and the question; one that nobody may
+// follow, nothing.
+func TestCollapseAllocs(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
+	g := start(t, strings.Replace(one(silentEndpoint(t)), "f: {", "f: { collapse: {},", 1), parts{})
+	g.quiet = true
+	f := func(fields string, most float64) {
+		t.Helper()
+		if per := g.mallocsPerCall("GET /a/b?c=d HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test/1\r\nAccept: */*\r\n" + fields + "\r\n"); per > most {
+			t.Errorf("with %q a call allocates %.2f times", fields, per)
+		}
+	}
+	f("", 2.2)
+	f("Cookie: a=b\r\n", 0.2)
 }
 
 // Whatever clients and endpoints do, every call has one whole answer that is its
@@ -604,7 +666,7 @@ func TestCollapseUnderStress(t *testing.T) {
 			panic(http.ErrAbortHandler) // in the middle
 		}
 	})
-	doc = strings.Replace(doc, "f: {", "f: { collapse: { max_followers: 20, max_body: 1KiB, max_bytes: 3KiB }, concurrency: { max_requests: 4, max_pending: 1000 },", 1)
+	doc = strings.Replace(doc, "f: {", "f: { collapse: { max_followers: 20, max_body: 1KiB, max_bytes: 3KiB }, concurrency: { max_requests: 4, max_pending: 1000, queue_timeout: 10s },", 1)
 	g := start(t, doc, parts{})
 	g.quiet = true
 	var shared, whole atomic.Int64

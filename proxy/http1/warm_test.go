@@ -168,34 +168,40 @@ func warmCallAllocs(t *testing.T, p parts) {
 		"traced": "GET / HTTP/1.1\r\nHost: example.com\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: a=b\r\n\r\n",
 		"post":   "POST /a HTTP/1.1\r\nHost: example.com\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
 	} {
-		c := g.dial()
-		buf, send := make([]byte, 4096), []byte(request)
-		call := func() {
-			if _, err := c.Write(send); err != nil {
-				t.Fatal(err)
-			}
-			for have := 0; !bytes.HasSuffix(buf[:have], []byte("world\n")); {
-				n, err := c.Conn.Read(buf[have:])
-				if err != nil {
-					t.Fatal(err)
-				}
-				have += n
-			}
-		}
-		for range 200 {
-			call()
-		}
-		const n = 2000
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for range n {
-			call()
-		}
-		runtime.ReadMemStats(&after)
 		// The client, the endpoint and whatever else runs in this process are
 		// counted too: a call that allocates shows as 1 and more.
-		if per := float64(after.Mallocs-before.Mallocs) / n; per > 0.2 {
+		if per := g.mallocsPerCall(request); per > 0.2 {
 			t.Errorf("%s: a warm call allocates %.2f times", name, per)
 		}
 	}
+}
+
+// mallocsPerCall is how often this process allocates for each of a client's calls.
+func (g *gateway) mallocsPerCall(request string) float64 {
+	g.t.Helper()
+	c := g.dial()
+	buf, send := make([]byte, 4096), []byte(request)
+	call := func() {
+		if _, err := c.Write(send); err != nil {
+			g.t.Fatal(err)
+		}
+		for have := 0; !bytes.HasSuffix(buf[:have], []byte("world\n")); {
+			n, err := c.Conn.Read(buf[have:])
+			if err != nil {
+				g.t.Fatal(err)
+			}
+			have += n
+		}
+	}
+	for range 200 {
+		call()
+	}
+	const n = 2000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n {
+		call()
+	}
+	runtime.ReadMemStats(&after)
+	return float64(after.Mallocs-before.Mallocs) / n
 }

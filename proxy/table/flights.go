@@ -75,8 +75,12 @@ type Answer struct {
 // miss, and has it for two minutes.
 const apartFor = 10 * time.Second
 
-// mostApart is how many such questions are remembered.
-const mostApart = 1000
+// mostApart is how many such questions are remembered, and longestApart how long one is
+// at most.
+const (
+	mostApart    = 1000
+	longestApart = 1 << 10
+)
 
 // Join has a call follow the one that asks the same, or be the one that others may
 // follow. text is the caller's again when it returns. With Follows the caller owes a
@@ -180,7 +184,7 @@ func (fl *Flight) Disperse(apart bool, now time.Time) {
 	f.bytes -= fl.kept
 	fl.kept = 0
 	fl.tellAllLocked(Alone)
-	if apart && !f.ended {
+	if apart && !f.ended && len(fl.question.Text) <= longestApart {
 		if len(f.apart) >= mostApart {
 			clear(f.apart) // they will be found out again
 		}

@@ -111,7 +111,7 @@ func makesNoDifference(name []byte) bool {
 		"grpc-timeout", "max-forwards", "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-rq-timeout-ms", "x-request-timeout-ms":
 		return true
 	}
-	for _, prefix := range [...]string{"sec-ch-", "sec-fetch-", "x-b3-", "x-forwarded-"} {
+	for _, prefix := range [...]string{"sec-ch-", "sec-fetch-", "x-b3-"} {
 		if len(name) > len(prefix) && string(name[:len(prefix)]) == prefix {
 			return true
 		}
