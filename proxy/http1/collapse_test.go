@@ -25,7 +25,8 @@ type sight struct {
 	t     testing.TB
 	addr  string
 	asked atomic.Int64
-	goOn  chan string // the whole of the next answer
+	waits atomic.Int64 // of those who asked, and have not left
+	goOn  chan string  // the whole of the next answer
 }
 
 func newSight(t testing.TB) *sight {
@@ -48,13 +49,16 @@ func newSight(t testing.TB) *sight {
 				return
 			case <-heads:
 			}
+			s.waits.Add(1)
 			s.asked.Add(1)
 			select {
 			case answer := <-s.goOn:
+				s.waits.Add(-1)
 				if _, err := io.WriteString(nc, answer); err != nil || !strings.Contains(answer, "Content-Length") && !strings.Contains(answer, "chunked") {
 					return
 				}
 			case <-gone:
+				s.waits.Add(-1)
 				return
 			}
 		}
@@ -416,7 +420,7 @@ func TestWhoLeadsMayLeave(t *testing.T) {
 	}
 	asked := func(n int64) {
 		t.Helper()
-		eventually(t, fmt.Sprint(n, " tries"), func() bool { return s.asked.Load() == n })
+		eventually(t, fmt.Sprint(n, " tries, and the one before has ended"), func() bool { return s.asked.Load() == n && s.waits.Load() == 1 })
 	}
 	leaves := ask("")
 	asked(1)
