@@ -24,7 +24,7 @@ func (c *checker) function(p *path, fn Function) {
 	c.functionRegions(p.key("regions"), fn)
 	c.nearest(p.key("load_balancing").key("regions"), fn)
 	c.healthCheck(p.key("health_check"), fn.HealthCheck)
-	c.rateLimit(p.key("rate_limit"), fn.RateLimit)
+	c.rateLimits(p.key("rate_limit"), fn.RateLimit)
 	c.concurrency(p.key("concurrency"), fn.Concurrency)
 	c.hedging(p.key("hedging"), fn.Hedging, perTry(fn.Timeouts))
 	c.collapse(p.key("collapse"), fn.Collapse)

@@ -70,10 +70,33 @@ const (
 	longestWindow = 24 * time.Hour
 )
 
-func (c *checker) rateLimit(p *path, r *RateLimit) {
-	if r == nil {
-		return
+func (c *checker) rateLimits(p *path, all RateLimits) {
+	if len(all) > MostLimits {
+		c.fail(p, "", "has %d limits, and may have %d", len(all), MostLimits)
 	}
+	for i := range all {
+		at := c.d.limit(p, i)
+		if all[i] == (RateLimit{}) {
+			continue // it says nothing, and that was told
+		}
+		c.rateLimit(at, &all[i])
+		for _, before := range all[:i] {
+			if r := all[i]; r.Key == before.Key && r.Window == before.Window && c.d.sound(at) {
+				c.fail(at, "say one of them, or another window", "counts by %s per %s, and so does one before it", r.Key, durationText(r.Window))
+			}
+		}
+	}
+}
+
+// limit is the way to one of the limits of rate_limit, which is a list or only one.
+func (d *document) limit(p *path, i int) *path {
+	if item := p.item(i); d.isGiven(item.String()) {
+		return item
+	}
+	return p
+}
+
+func (c *checker) rateLimit(p *path, r *RateLimit) {
 	if r.Requests == 0 && !c.d.isGiven(p.key("requests").String()) {
 		c.missing(p.key("requests"), "say requests: 100, and window: 1s")
 	} else if r.Requests < 1 || r.Requests > mostRequests {

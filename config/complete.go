@@ -75,8 +75,10 @@ func completeFunction(cfg *Config, fn *Function, d *document, at *path) {
 	inherit(&fn.Timeouts, &cfg.Defaults.Timeouts, given("timeouts"))
 	completeWhileCold(fn.WhileCold)
 	completeLastResort(fn.Fallback)
-	if r := fn.RateLimit; r != nil && !given("rate_limit")("burst") {
-		r.Burst = r.Requests
+	for i := range fn.RateLimit {
+		if r := &fn.RateLimit[i]; !d.isGiven(d.limit(at.key("rate_limit"), i).key("burst").String()) {
+			r.Burst = r.Requests
+		}
 	}
 	if r := fn.Retries; r != nil && !given("retries")("retry_on") {
 		r.RetryOn = []string{"connect_failure", "reset"}

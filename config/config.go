@@ -235,8 +235,9 @@ type Function struct {
 	Spread *Spread `yaml:"-"`
 	// HealthCheck asks the endpoints whether they are well.
 	HealthCheck *HealthCheck `yaml:"health_check"`
-	// RateLimit bounds how many calls may come.
-	RateLimit *RateLimit `yaml:"rate_limit"`
+	// RateLimit bounds how many calls may come: one limit, or a list of them, all of
+	// which have to let a call in.
+	RateLimit RateLimits `yaml:"rate_limit" shown:"given"`
 	// CircuitBreaker turns calls away while the function fails too often.
 	CircuitBreaker *CircuitBreaker `yaml:"circuit_breaker"`
 	// OutlierDetection sets endpoints aside that fail while others do not.

@@ -45,6 +45,13 @@ func (r reader) value(p *path, n *node, v reflect.Value) {
 	switch {
 	case t == reflect.TypeFor[Endpoint]() && n.kind != mapping:
 		r.endpoint(p, n, v.Addr().Interface().(*Endpoint))
+	case t == reflect.TypeFor[RateLimits]() && (n.kind != list || len(n.items) == 1 && n.items[0].kind == mapping):
+		if n.kind == list { // a list of one is that one
+			n = n.items[0]
+		}
+		v.Set(reflect.MakeSlice(t, 1, 1))
+		v.Index(0).Set(r.fresh(t.Elem()))
+		r.value(p, n, v.Index(0))
 	case t == reflect.TypeFor[Patterns]():
 		v.Set(reflect.ValueOf(patternsIn(n))) // gather has said what is wrong
 	case isText(t):

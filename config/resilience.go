@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -39,6 +40,30 @@ type OutlierDetection struct {
 	MaxEjectionTime time.Duration `yaml:"max_ejection_time" default:"5m"`
 	// MaxEjectionPercent of the function's endpoints are aside at once at most.
 	MaxEjectionPercent int `yaml:"max_ejection_percent" default:"50"`
+}
+
+// RateLimits are one RateLimit, or a list of them: a call comes in if all let it in, and
+// one that is turned away has taken nothing from any.
+type RateLimits []RateLimit
+
+// MostLimits is how many a function may have.
+const MostLimits = 8
+
+// Names are how clients are told of each: by its key, with a number where there are
+// several by the same; the only one is the default.
+func (l RateLimits) Names() []string {
+	names := make([]string, len(l))
+	times := map[string]int{}
+	for i := range l {
+		names[i] = l[i].Key
+		if times[names[i]]++; times[names[i]] > 1 {
+			names[i] += "-" + strconv.Itoa(times[names[i]])
+		}
+	}
+	if len(l) == 1 {
+		names[0] = "default"
+	}
+	return names
 }
 
 // RateLimit bounds how many calls may come. Each key has a bucket that holds Burst

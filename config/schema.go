@@ -34,6 +34,7 @@ func Schema() ([]byte, error) {
 	schema := reflector(comments, mapped).Reflect(&Config{})
 	schema.Title = "weir"
 	schema.Definitions["Endpoint"] = endpointSchema(comments)
+	schema.Definitions["RateLimit"] = own(reflector(comments, mapped).Reflect(&RateLimit{}))
 	annotate(schema, reflect.TypeFor[Config]())
 	out, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
@@ -82,6 +83,9 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 		return anyOf(&jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}})
 	case reflect.TypeFor[Endpoint]():
 		return &jsonschema.Schema{Ref: "#/$defs/Endpoint"}
+	case reflect.TypeFor[RateLimits]():
+		one := &jsonschema.Schema{Ref: "#/$defs/RateLimit"}
+		return anyOf(one, &jsonschema.Schema{Type: "array", Items: one})
 	}
 	return nil
 }
@@ -103,11 +107,17 @@ func endpointSchema(comments map[string]string) *jsonschema.Schema {
 		}
 		return mapped(t)
 	}).Reflect(&Endpoint{})
-	long.Version, long.Definitions = "", nil
+	own(long)
 	describe(long, reflect.TypeFor[Endpoint]())
 	out := &jsonschema.Schema{OneOf: []*jsonschema.Schema{short, long}, Description: long.Description}
 	long.Description = ""
 	return out
+}
+
+// own makes a schema one of the definitions of another.
+func own(schema *jsonschema.Schema) *jsonschema.Schema {
+	schema.Version, schema.Definitions = "", nil
+	return schema
 }
 
 // annotate adds what our tags say to the schemas of all structs.

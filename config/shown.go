@@ -50,6 +50,10 @@ type view struct {
 
 func (s Shown) tree(v reflect.Value) view {
 	switch value := v.Interface().(type) {
+	case RateLimits:
+		if len(value) == 1 { // as it is written
+			return s.tree(v.Index(0))
+		}
 	case time.Duration:
 		return view{kind: text, plain: quoted(durationText(value)), bare: true}
 	case encoding.TextMarshaler:

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 	"github.com/weir-gateway/weir/shaping"
@@ -61,8 +62,6 @@ type Call struct {
 	prefers  int             // 1 + the seconds that the client prefers to be held at most; 0 is nothing
 	trial    shaping.Trial   // whether the present try decides on the function's circuit,
 	kept     bool            // its endpoint is that of its cookie
-	quota    shaping.Quota   // what is left to its key,
-	counted  bool            // if it has one
 	outcome  shaping.Outcome // and what it says of the function
 	returned int             // how often an endpoint did not take it
 	waiter   coldstart.Waiter
@@ -82,6 +81,10 @@ type Call struct {
 	reached  bool            // an endpoint may have carried it out
 	gaveUp   error           // what it had come to when it got its fixed answer
 	resorted string          // why, if that was the last resort
+
+	limits    *shaping.Limits                  // it is counted in; nil: none
+	quotas    [config.MostLimits]shaping.Quota // what is left to its key of each
+	limitedBy int                              // which of them turned it away
 
 	flight       *table.Flight  // that others may follow; nil if they may not
 	follower     table.Follower // while it follows another, and reads its answer

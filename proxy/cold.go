@@ -148,7 +148,7 @@ func (c *Call) retryAfter() int {
 		return 0 // though a call that ran out of time in line is told
 	}
 	if errors.Is(c.err, shaping.ErrLimited) {
-		return max(1, int((c.quota.Next+time.Second-1)/time.Second)) // as RateLimit says it: not spread
+		return max(1, int((c.quotas[c.limitedBy].Next+time.Second-1)/time.Second)) // as RateLimit says it: not spread
 	}
 	wait, err := time.Second, cmp.Or(c.err, c.gaveUp)
 	if verdict, closed := errors.AsType[*coldstart.NoStart](err); closed {

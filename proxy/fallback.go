@@ -61,8 +61,8 @@ func (p *Proxy) enter(c *Call, function string) error {
 	}
 	c.leave(time.Now())
 	c.waited, c.held, c.cold = c.held, 0, false
-	c.counted = false // by the limit of a function that has it no more
-	c.leads = false   // the other function's start, if it has one at all, is not the one it led
+	c.limits = nil  // of a function that has it no more
+	c.leads = false // the other function's start, if it has one at all, is not the one it led
 	c.fn, c.Trailers, c.Idle = next, next.Trailers, next.Timeouts.StreamIdle
 	return p.admit(c)
 }
@@ -80,7 +80,9 @@ func (p *Proxy) follow(c *Call) error {
 	if crowded { // it has been let in, and is one of them all the same
 		c.crowded = c.fn.Crowd.Enter(c.crowd, math.MaxInt) == nil
 	}
-	c.counted = c.counted && next.RateLimit != nil
+	if len(next.RateLimit) == 0 {
+		c.limits = nil
+	}
 	c.fn.Gate.Enter(c.Started)
 	c.inside = true
 	return nil

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 	"github.com/weir-gateway/weir/shaping"
@@ -17,10 +18,10 @@ var (
 	nameRatePolicy = []byte("RateLimit-Policy")
 )
 
-// count counts the call as one of its tenant's, and takes it out of its key's bucket. If
-// that has none for it, it is none of its tenant's either.
+// count counts the call as one of its tenant's, and takes it out of the buckets of
+// its keys. If one has none for it, it is none of its tenant's either.
 func (c *Call) count() error {
-	if err := c.joinCrowd(); err != nil || c.fn.RateLimit == nil {
+	if err := c.joinCrowd(); err != nil || len(c.fn.RateLimit) == 0 {
 		return err
 	}
 	err := c.limit()
@@ -30,21 +31,32 @@ func (c *Call) count() error {
 	return err
 }
 
-// limit takes the call out of its key's bucket.
-func (c *Call) limit() (err error) {
-	r := c.fn.RateLimit
-	key := shaping.Whole
-	switch {
-	case r.Key == "client":
-		key = clientKey(c.Client.Addr)
-	case r.Key == "tenant":
-		key = c.tenantKey()
-	case c.fn.RateHeader != nil:
-		key = shaping.KeyOf(table.FieldValue(c.Request.Fields, c.fn.RateHeader))
+// limit takes the call out of the buckets of its keys, one for each limit.
+func (c *Call) limit() error {
+	limits := c.fn.Limiter.Limits()
+	if limits == nil { // a table that has just come has none
+		return nil
 	}
-	c.quota, err = c.fn.Limiter.Take(key, c.Started)
-	c.counted = true
+	var keys [config.MostLimits]shaping.Key
+	for i, l := range limits.Each {
+		keys[i] = c.limitKey(l)
+	}
+	by, err := limits.Take(keys[:len(limits.Each)], c.Started, c.quotas[:])
+	c.limits, c.limitedBy = limits, by
 	return err
+}
+
+// limitKey is whose calls the call is counted with.
+func (c *Call) limitKey(l *shaping.Limit) shaping.Key {
+	switch {
+	case l.Key == "client":
+		return clientKey(c.Client.Addr)
+	case l.Key == "tenant":
+		return c.tenantKey()
+	case l.Field != nil:
+		return shaping.KeyOf(table.FieldValue(c.Request.Fields, l.Field))
+	}
+	return shaping.Whole
 }
 
 // clientKey is the key of a client: its address, or of IPv6 the /64 that it may
@@ -57,17 +69,26 @@ func clientKey(addr netip.Addr) shaping.Key {
 	return shaping.KeyOf(b[:8])
 }
 
-// addQuota says what is left, draft-ietf-httpapi-ratelimit-headers-10.
+// addQuota says what is left, draft-ietf-httpapi-ratelimit-headers-11.
 func (c *Call) addQuota(fields []message.Field) []message.Field {
-	if !c.counted {
+	if c.limits == nil {
 		return fields
 	}
 	start := len(c.scratch)
-	b := append(c.scratch, `"default";r=`...)
-	b = strconv.AppendInt(b, int64(min(c.quota.Left, c.fn.RateLimit.Requests)), 10)
-	b = append(b, ";t="...)
-	c.scratch = strconv.AppendInt(b, int64((c.quota.Full+time.Second-1)/time.Second), 10)
+	b := c.scratch
+	for i, l := range c.limits.Each {
+		if i > 0 {
+			b = append(b, sep...)
+		}
+		b = append(b, '"')
+		b = append(b, c.limits.Names[i]...)
+		b = append(b, `";r=`...)
+		b = strconv.AppendInt(b, int64(min(c.quotas[i].Left, l.Requests)), 10)
+		b = append(b, ";t="...)
+		b = strconv.AppendInt(b, int64((c.quotas[i].Full+time.Second-1)/time.Second), 10)
+	}
+	c.scratch = b
 	return append(fields,
-		message.Field{Name: nameRatePolicy, Value: c.fn.RatePolicy},
+		message.Field{Name: nameRatePolicy, Value: c.limits.Policy},
 		message.Field{Name: nameRateLimit, Value: c.scratch[start:]})
 }

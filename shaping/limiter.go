@@ -1,9 +1,11 @@
 package shaping
 
 import (
+	"cmp"
 	"errors"
 	"hash/maphash"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,15 +25,41 @@ type Quota struct {
 	Next time.Duration // until the next may come; 0: now
 }
 
-// A Limiter has a token bucket for each key, and no more of them than it may.
-// The zero value has no limit. All methods may be called from any goroutine.
+// A Limiter has the limits of one function; the zero value has none. All methods may be
+// called from any goroutine.
+type Limiter struct {
+	limits  atomic.Pointer[Limits] // nil: none
+	limited atomic.Int64
+	made    int // limits; of who configures it
+}
+
+// Limits are those of a function at one moment. A call is let in if all of them let it
+// in, and takes from all of them; if one does not, it takes from none. That is exact, in
+// whatever order calls come and however many at once: all buckets that a call is in are
+// locked while it is decided, so that none is turned away for what another holds for a
+// moment and then gives back.
+type Limits struct {
+	Each []*Limit
+	// Names, of each, and Policy are what clients are told of them.
+	Names  []string
+	Policy []byte
+
+	order []int // in which they are locked: that of their making, which is the same in all Limits
+	of    *Limiter
+}
+
+// A Limit has a token bucket for each key, and no more of them than it may.
 //
 // A key is a hash: of 64 bits with a seed of its own, so that nobody can choose
 // one that meets another's, and two of a million meet with a chance of 1 in 30
 // million. Its text is not kept, however long.
-type Limiter struct {
-	buckets atomic.Pointer[buckets] // nil: no limit
+type Limit struct {
+	config.RateLimit
+	Field   []byte // the name of that whose value is the key; nil if the key is another
+	portion atomic.Pointer[portion]
 	limited atomic.Int64
+	shards  []shard
+	made    int // as which of its Limiter's
 }
 
 // A Key is whose calls are counted together.
@@ -45,73 +73,98 @@ var seed = maphash.MakeSeed()
 // KeyOf is the key that a text is.
 func KeyOf(text []byte) Key { return Key(maphash.Bytes(seed, text)) }
 
-// Configure sets the limit, nil is none, and which part of it is this router's
-// from the moment now on, if it is shared. Where the limit changes the buckets are
-// full again; where the part does, they keep what they have as far as it fits. One
-// goroutine calls it.
-func (l *Limiter) Configure(c *config.RateLimit, part Part, now time.Time) {
-	if c == nil {
-		l.buckets.Store(nil)
+// Configure sets the limits, and which part of them is this router's from the moment
+// now on, as far as they are shared. A limit that was there before keeps its buckets, in
+// whatever place; one that is new, or another now, has full ones. Where the part changes
+// the buckets keep what they have as far as it fits. One goroutine calls it.
+func (l *Limiter) Configure(c config.RateLimits, policy []byte, part Part, now time.Time) {
+	if len(c) == 0 {
+		l.limits.Store(nil)
 		return
 	}
-	if !c.Shared {
+	before := l.limits.Load()
+	next := &Limits{Names: c.Names(), Policy: policy, of: l}
+	for _, r := range c {
+		limit := before.find(r, next)
+		if limit == nil {
+			limit = newLimit(r)
+			l.made++
+			limit.made = l.made
+		}
+		limit.divide(part, now)
+		next.Each = append(next.Each, limit)
+		next.order = append(next.order, len(next.order))
+	}
+	slices.SortFunc(next.order, func(a, b int) int { return cmp.Compare(next.Each[a].made, next.Each[b].made) })
+	l.limits.Store(next)
+}
+
+// find is the limit that was set by the same words; nil if there is none that next does
+// not have already.
+func (s *Limits) find(r config.RateLimit, next *Limits) *Limit {
+	if s == nil {
+		return nil
+	}
+	for _, limit := range s.Each {
+		if limit.RateLimit == r && !slices.Contains(next.Each, limit) {
+			return limit
+		}
+	}
+	return nil
+}
+
+// divide gives this router a part of the limit, if it is shared.
+func (b *Limit) divide(part Part, now time.Time) {
+	if !b.Shared {
 		part = Part{}
 	}
-	b := l.buckets.Load()
-	if b == nil || b.RateLimit != *c {
-		b = newBuckets(*c)
-		b.portion.Store(newPortion(c, part))
-		l.buckets.Store(b)
+	was := b.portion.Load()
+	if was != nil && was.Part == part {
 		return
 	}
-	if was := b.portion.Load(); was.Part != part {
-		next := newPortion(c, part)
+	next := newPortion(&b.RateLimit, part)
+	if was != nil {
 		next.since, next.era = now, was.era+1
-		b.portion.Store(next)
 	}
+	b.portion.Store(next)
 }
 
-// Portion is what of the limit each key has: calls per second, and at once. 0 of a
-// limiter without one.
-func (l *Limiter) Portion() (perSecond float64, burst int) {
-	b := l.buckets.Load()
-	if b == nil {
-		return 0, 0
-	}
-	p := b.portion.Load()
-	return p.perSecond, p.burst
-}
+// Limits are the present ones; nil if there are none.
+func (l *Limiter) Limits() *Limits { return l.limits.Load() }
 
-// Take lets a call in at the moment now, or returns ErrLimited, and tells what is
-// left to its key. It allocates for a key that is new.
-func (l *Limiter) Take(key Key, now time.Time) (Quota, error) {
-	b := l.buckets.Load()
-	if b == nil {
-		return Quota{}, nil
+// All are the limits, if there are any.
+func (s *Limits) All() []*Limit {
+	if s == nil {
+		return nil
 	}
-	p := b.portion.Load()
-	s := &b.shards[uint64(key)%uint64(len(b.shards))]
-	s.mu.Lock()
-	bucket := s.findLocked(key, p)
-	s.mu.Unlock()
-	allowed := bucket.AllowN(now, 1)
-	q := p.quota(bucket.TokensAt(now))
-	if !allowed {
-		l.limited.Add(1)
-		return q, ErrLimited
-	}
-	return q, nil
+	return s.Each
 }
 
 // Limited is how many calls were not let in.
 func (l *Limiter) Limited() int { return int(l.limited.Load()) }
 
-// Keys is for how many keys there are buckets.
+// Keys is for how many keys there are buckets, of all limits together.
 func (l *Limiter) Keys() (n int) {
-	b := l.buckets.Load()
-	if b == nil {
+	s := l.limits.Load()
+	if s == nil {
 		return 0
 	}
+	for _, limit := range s.Each {
+		n += limit.keys()
+	}
+	return n
+}
+
+// Portion is what of the limit each key has: calls per second, and at once.
+func (b *Limit) Portion() (perSecond float64, burst int) {
+	p := b.portion.Load()
+	return p.perSecond, p.burst
+}
+
+// Limited is how many calls it did not let in.
+func (b *Limit) Limited() int { return int(b.limited.Load()) }
+
+func (b *Limit) keys() (n int) {
 	for i := range b.shards {
 		s := &b.shards[i]
 		s.mu.Lock()
@@ -121,12 +174,49 @@ func (l *Limiter) Keys() (n int) {
 	return n
 }
 
-// buckets are those of all keys, under one limit.
-type buckets struct {
-	config.RateLimit
-	portion atomic.Pointer[portion]
-	shards  []shard
+// Take lets a call in at the moment now, with a key for each limit, or returns
+// ErrLimited, and writes what is left to each key. by is the limit that turned it away;
+// of several the one that will do so for the longest. It allocates for a key that is new.
+func (s *Limits) Take(keys []Key, now time.Time, left []Quota) (by int, err error) {
+	var buckets [config.MostLimits]*rate.Limiter
+	for _, i := range s.order {
+		limit := s.Each[i]
+		shard := limit.shard(keys[i])
+		shard.mu.Lock()
+		buckets[i] = shard.findLocked(keys[i], limit.portion.Load())
+	}
+	by = -1
+	var tokens [config.MostLimits]float64
+	for i, limit := range s.Each {
+		p := limit.portion.Load()
+		tokens[i] = buckets[i].TokensAt(now)
+		if p.covers(tokens[i]) {
+			continue
+		}
+		if left[i] = p.quota(tokens[i]); by < 0 || left[i].Next > left[by].Next {
+			by = i
+		}
+	}
+	for i := range s.Each {
+		if by < 0 && buckets[i].AllowN(now, 1) {
+			tokens[i]--
+		}
+	}
+	for _, i := range s.order {
+		s.Each[i].shard(keys[i]).mu.Unlock()
+	}
+	for i, limit := range s.Each {
+		left[i] = limit.portion.Load().quota(tokens[i])
+	}
+	if by < 0 {
+		return by, nil
+	}
+	s.Each[by].limited.Add(1)
+	s.of.limited.Add(1)
+	return by, ErrLimited
 }
+
+func (b *Limit) shard(key Key) *shard { return &b.shards[uint64(key)%uint64(len(b.shards))] }
 
 // A portion is what of a limit is this router's for a while: its era. A bucket of
 // an older one is adjusted when its key comes next, so that a change costs the same
@@ -146,15 +236,21 @@ func newPortion(c *config.RateLimit, part Part) *portion {
 // mostShards keep calls on different keys out of each other's way.
 const mostShards = 64
 
-func newBuckets(c config.RateLimit) *buckets {
+func newLimit(c config.RateLimit) *Limit {
 	n := min(mostShards, (c.MaxKeys+mostShards-1)/mostShards)
-	b := &buckets{RateLimit: c, shards: make([]shard, n)}
+	b := &Limit{RateLimit: c, shards: make([]shard, n)}
+	if name := c.Header(); name != "" {
+		b.Field = []byte(name)
+	}
 	for i := range b.shards {
 		b.shards[i].most = c.MaxKeys / n
 		b.shards[i].places = map[Key]uint32{}
 	}
 	return b
 }
+
+// covers tells whether so many tokens let a call in, up to a nanosecond as a bucket does.
+func (p *portion) covers(tokens float64) bool { return (1-tokens)/p.perSecond*1e9 < 1 }
 
 func (p *portion) quota(tokens float64) Quota {
 	q := Quota{Left: int(max(0, tokens)), Full: p.refill(float64(p.burst) - tokens)}

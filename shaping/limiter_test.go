@@ -13,10 +13,25 @@ import (
 	"github.com/weir-gateway/weir/config"
 )
 
-func limiter(c config.RateLimit) *Limiter {
+func limiter(c ...config.RateLimit) *Limiter {
 	var l Limiter
-	l.Configure(&c, Part{}, time.Time{})
+	l.Configure(c, nil, Part{}, time.Time{})
 	return &l
+}
+
+// take is Take for who has the same key for each limit.
+func (l *Limiter) take(key Key, now time.Time) (Quota, error) {
+	limits := l.Limits()
+	if limits == nil {
+		return Quota{}, nil
+	}
+	var keys [config.MostLimits]Key
+	var left [config.MostLimits]Quota
+	for i := range limits.Each {
+		keys[i] = key
+	}
+	by, err := limits.Take(keys[:len(limits.Each)], now, left[:])
+	return left[max(by, 0)], err
 }
 
 func numbered(n uint64) Key { return KeyOf(binary.BigEndian.AppendUint64(nil, n)) }
@@ -47,7 +62,7 @@ func TestLimiterAsTheModel(t *testing.T) {
 				if frac := tokens[key] - float64(int(tokens[key])); !whole[key] && (frac > 0.999 || frac < 0.001) {
 					t.Skip("too close to tell")
 				}
-				q, err := l.Take(numbered(uint64(key)), now)
+				q, err := l.take(numbered(uint64(key)), now)
 				if (err == nil) != (tokens[key] >= 1) {
 					t.Fatalf("%v with %v tokens", err, tokens[key])
 				}
@@ -68,7 +83,7 @@ func TestLimiterIsBounded(t *testing.T) {
 		l := limiter(config.RateLimit{Requests: 1, Window: time.Hour, Burst: 1, MaxKeys: most})
 		now := time.Now()
 		for i := range 3 * most {
-			_, _ = l.Take(numbered(uint64(i)), now)
+			_, _ = l.take(numbered(uint64(i)), now)
 		}
 		if n := l.Keys(); n > most || n < most*9/10 {
 			t.Errorf("%d keys, want %d", n, most)
@@ -76,13 +91,13 @@ func TestLimiterIsBounded(t *testing.T) {
 	}
 	l := limiter(config.RateLimit{Requests: 1, Window: time.Hour, Burst: 1, MaxKeys: 1000})
 	now, mine := time.Now(), KeyOf([]byte("mine"))
-	if _, err := l.Take(mine, now); err != nil {
+	if _, err := l.take(mine, now); err != nil {
 		t.Fatal(err)
 	}
 	for i := range uint64(100_000) {
-		_, _ = l.Take(numbered(i), now)
+		_, _ = l.take(numbered(i), now)
 		if i%4 == 0 {
-			if _, err := l.Take(mine, now); !errors.Is(err, ErrLimited) {
+			if _, err := l.take(mine, now); !errors.Is(err, ErrLimited) {
 				t.Fatalf("the key was forgotten after %d others", i)
 			}
 		}
@@ -93,24 +108,24 @@ func TestLimiterWithOtherRules(t *testing.T) {
 	var l Limiter
 	now := time.Now()
 	for range 10 {
-		if _, err := l.Take(Whole, now); err != nil {
+		if _, err := l.take(Whole, now); err != nil {
 			t.Fatal("there is a limit where none was set")
 		}
 	}
 	c := config.RateLimit{Requests: 1, Window: time.Hour, Burst: 1, MaxKeys: 10}
-	l.Configure(&c, Part{}, now)
-	_, _ = l.Take(Whole, now)
+	l.Configure(config.RateLimits{c}, nil, Part{}, now)
+	_, _ = l.take(Whole, now)
 	same := c
-	l.Configure(&same, Part{}, now)
-	if _, err := l.Take(Whole, now); !errors.Is(err, ErrLimited) {
+	l.Configure(config.RateLimits{same}, nil, Part{}, now)
+	if _, err := l.take(Whole, now); !errors.Is(err, ErrLimited) {
 		t.Error("what has not changed has begun anew")
 	}
 	c.Burst = 2
-	l.Configure(&c, Part{}, now)
-	if _, err := l.Take(Whole, now); err != nil {
+	l.Configure(config.RateLimits{c}, nil, Part{}, now)
+	if _, err := l.take(Whole, now); err != nil {
 		t.Error(err)
 	}
-	l.Configure(nil, Part{}, now)
+	l.Configure(nil, nil, Part{}, now)
 	if l.Keys() != 0 || l.Limited() != 1 {
 		t.Errorf("%d keys, %d limited", l.Keys(), l.Limited())
 	}
@@ -126,7 +141,7 @@ func TestLimiterTogether(t *testing.T) {
 	for range 8 {
 		work.Go(func() {
 			for range 100 {
-				if _, err := l.Take(Whole, now); err == nil {
+				if _, err := l.take(Whole, now); err == nil {
 					mu.Lock()
 					in++
 					mu.Unlock()
@@ -143,7 +158,7 @@ func TestLimiterTogether(t *testing.T) {
 func TestLimiterAllocs(t *testing.T) {
 	l := limiter(config.RateLimit{Requests: 1000, Window: time.Second, Burst: 1000, MaxKeys: 1000})
 	text, now := []byte("an api key"), time.Now()
-	if n := testing.AllocsPerRun(1000, func() { _, _ = l.Take(KeyOf(text), now) }); n > 0 {
+	if n := testing.AllocsPerRun(1000, func() { _, _ = l.take(KeyOf(text), now) }); n > 0 {
 		t.Errorf("allocates %.0f times", n)
 	}
 }
@@ -157,7 +172,7 @@ func BenchmarkLimiter(b *testing.B) {
 			l := limiter(config.RateLimit{Requests: 1 << 29, Window: time.Second, Burst: 1 << 29, MaxKeys: 1_000_000})
 			now := time.Now()
 			for i := range keys {
-				_, _ = l.Take(numbered(i), now)
+				_, _ = l.take(numbered(i), now)
 			}
 			runtime.GC()
 			runtime.ReadMemStats(&after)
@@ -165,7 +180,7 @@ func BenchmarkLimiter(b *testing.B) {
 			var text [8]byte
 			for i := uint64(0); b.Loop(); i++ {
 				binary.BigEndian.PutUint64(text[:], i*2654435761%keys)
-				_, _ = l.Take(KeyOf(text[:]), now)
+				_, _ = l.take(KeyOf(text[:]), now)
 			}
 			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "MiB")
 		})

@@ -63,7 +63,7 @@ func (f *fleet) resize(n int) {
 	}
 	f.routers = f.routers[:n]
 	for i, l := range f.routers {
-		l.Configure(&f.limit, Part{i, 1, n}, f.now)
+		l.Configure(config.RateLimits{f.limit}, nil, Part{i, 1, n}, f.now)
 	}
 }
 
@@ -73,7 +73,7 @@ func (f *fleet) run(d, step time.Duration) {
 		f.now = f.now.Add(step)
 		for _, l := range f.routers {
 			for {
-				if _, err := l.Take(Whole, f.now); err != nil {
+				if _, err := l.take(Whole, f.now); err != nil {
 					break
 				}
 				f.in++
@@ -102,7 +102,7 @@ func TestSharedLimitIsOneLimit(t *testing.T) {
 			f.resize(rapid.IntRange(1, 8).Draw(t, "routers"))
 			rest += float64(max(0, before-len(f.routers)))
 			for _, l := range f.routers[min(before, len(f.routers)):] {
-				perSecond, burst := l.Portion()
+				perSecond, burst := l.Limits().Each[0].Portion()
 				brought, rest = brought+burst, rest+perSecond*step.Seconds()
 			}
 		}
@@ -123,20 +123,20 @@ func TestPartOfEveryKey(t *testing.T) {
 	take := func(key Key) (n int, q Quota) {
 		for {
 			var err error
-			if q, err = l.Take(key, now); err != nil {
+			if q, err = l.take(key, now); err != nil {
 				return n, q
 			}
 			n++
 		}
 	}
-	l.Configure(&c, Part{0, 1, 1}, now)
+	l.Configure(config.RateLimits{c}, nil, Part{0, 1, 1}, now)
 	for i := range uint64(100) {
 		if n, _ := take(numbered(i)); n != 100 {
 			t.Fatalf("%d of key %d come in alone", n, i)
 		}
 	}
 	later := now.Add(time.Hour)
-	l.Configure(&c, Part{1, 1, 4}, later)
+	l.Configure(config.RateLimits{c}, nil, Part{1, 1, 4}, later)
 	now = later.Add(100 * time.Millisecond) // nobody has come for an hour: the buckets are full, each with its part
 	for i := range uint64(101) {
 		n, q := take(numbered(i))
@@ -144,7 +144,7 @@ func TestPartOfEveryKey(t *testing.T) {
 			t.Fatalf("%d of key %d come in as one of four, then %+v", n, i, q)
 		}
 	}
-	l.Configure(&c, Part{0, 1, 2}, now)
+	l.Configure(config.RateLimits{c}, nil, Part{0, 1, 2}, now)
 	if n, _ := take(numbered(1)); n != 0 {
 		t.Errorf("a greater part came with %d calls at once", n)
 	}
@@ -153,7 +153,7 @@ func TestPartOfEveryKey(t *testing.T) {
 		t.Errorf("%d come in within a second as one of two", n)
 	}
 	c.Shared = false
-	l.Configure(&c, Part{0, 1, 2}, now)
+	l.Configure(config.RateLimits{c}, nil, Part{0, 1, 2}, now)
 	if n, _ := take(numbered(1)); n != 100 {
 		t.Errorf("%d come in of a limit that is not shared", n)
 	}
@@ -164,20 +164,20 @@ func TestPartTogether(t *testing.T) {
 	c := config.RateLimit{Requests: 1_000_000, Window: time.Second, Burst: 1000, MaxKeys: 100, Shared: true}
 	var l Limiter
 	now := time.Now()
-	l.Configure(&c, Part{}, now)
+	l.Configure(config.RateLimits{c}, nil, Part{}, now)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for i := range 10_000 {
-			_, _ = l.Take(numbered(uint64(i%10)), now.Add(time.Duration(i)*time.Microsecond))
+			_, _ = l.take(numbered(uint64(i%10)), now.Add(time.Duration(i)*time.Microsecond))
 		}
 	}()
 	for i := range 1000 {
-		l.Configure(&c, Part{0, 1, 1 + i%7}, now.Add(time.Duration(i)*time.Microsecond))
+		l.Configure(config.RateLimits{c}, nil, Part{0, 1, 1 + i%7}, now.Add(time.Duration(i)*time.Microsecond))
 	}
 	<-done
 	one := numbered(1)
-	if n := testing.AllocsPerRun(100, func() { _, _ = l.Take(one, now) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = l.take(one, now) }); n > 0 {
 		t.Errorf("allocates %.0f times", n)
 	}
 }

@@ -123,13 +123,15 @@ func (a Asked) Explain(cfg *config.Config, explain func(*message.Request) table.
 		if l := e.Route.Fallback; l != nil {
 			out.Notes = append(out.Notes, "what "+at.Function+" cannot answer has "+l.Text())
 		}
-		if fn := cfg.Functions[at.Function]; fn != nil && fn.RateLimit != nil {
-			r := fn.RateLimit
-			note := "of " + at.Function + " come in " + r.Text() + "; beyond it the answer is 429"
-			if r.Shared {
-				note += "; the routers among peers share this out evenly"
+		if fn := cfg.Functions[at.Function]; fn != nil {
+			for i := range fn.RateLimit {
+				r := &fn.RateLimit[i]
+				note := "of " + at.Function + " come in " + r.Text() + "; beyond it the answer is 429"
+				if r.Shared {
+					note += "; the routers among peers share this out evenly"
+				}
+				out.Notes = append(out.Notes, note)
 			}
-			out.Notes = append(out.Notes, note)
 		}
 	case e.Allow != "":
 		out.Status, out.Allow = fasthttp.StatusMethodNotAllowed, e.Allow
@@ -182,9 +184,12 @@ func (s *Server) explain(ctx *fasthttp.RequestCtx, _ string) {
 		refuse(ctx, fasthttp.StatusBadRequest, "bad_request", err.Error())
 		return
 	}
-	if fn := tab.Functions[out.Function]; fn != nil && fn.RateLimit != nil && fn.RateLimit.Shared {
-		perSecond, burst := fn.Limiter.Portion()
-		out.Notes = append(out.Notes, fmt.Sprintf("now this router, one of %d, lets in %.4g per second, %d at once", max(1, len(scene.Routers)), perSecond, burst))
+	if fn := tab.Functions[out.Function]; fn != nil {
+		for _, l := range fn.Limiter.Limits().All() {
+			if perSecond, burst := l.Portion(); l.Shared {
+				out.Notes = append(out.Notes, fmt.Sprintf("now this router, one of %d, lets in %.4g per second, %d at once, by %s", max(1, len(scene.Routers)), perSecond, burst, l.Key))
+			}
+		}
 	}
 	answerJSON(ctx, out)
 }

@@ -37,19 +37,19 @@ type Route struct {
 
 // A Function is how a function fares, as /api/v1/functions shows it.
 type Function struct {
-	Name      string     `json:"name"`
-	State     string     `json:"state"` // cold, starting, warm, draining; static: nothing can raise it
-	Since     *time.Time `json:"since"` // it is in that state; null if static
-	Scaler    string     `json:"scaler"`
-	Instances int        `json:"instances"` // endpoints that can be called now
-	InFlight  int        `json:"in_flight"` // calls inside, held ones included
-	Held      int        `json:"held"`
-	Calls     int64      `json:"calls"`    // that have ended since the function came
-	Failed    int64      `json:"failed"`   // of those, with a status of 500 and over
-	ETA       *int64     `json:"eta_ms"`   // how long a call would wait now; null if nobody knows
-	Expected  *Expected  `json:"expected"` // what it is next raised for; null if nothing is known
-	RateLimit *RateLimit `json:"rate_limit,omitempty"`
-	Holder    *Holder    `json:"holder,omitempty"` // which router raises it; none if each does for itself
+	Name       string      `json:"name"`
+	State      string      `json:"state"` // cold, starting, warm, draining; static: nothing can raise it
+	Since      *time.Time  `json:"since"` // it is in that state; null if static
+	Scaler     string      `json:"scaler"`
+	Instances  int         `json:"instances"` // endpoints that can be called now
+	InFlight   int         `json:"in_flight"` // calls inside, held ones included
+	Held       int         `json:"held"`
+	Calls      int64       `json:"calls"`    // that have ended since the function came
+	Failed     int64       `json:"failed"`   // of those, with a status of 500 and over
+	ETA        *int64      `json:"eta_ms"`   // how long a call would wait now; null if nobody knows
+	Expected   *Expected   `json:"expected"` // what it is next raised for; null if nothing is known
+	RateLimits []RateLimit `json:"rate_limits,omitempty"`
+	Holder     *Holder     `json:"holder,omitempty"` // which router raises it; none if each does for itself
 }
 
 // A Holder is the router that raises a function for all (placement: one_router).
@@ -59,7 +59,7 @@ type Holder struct {
 	Most   int    `json:"most"`   // that may be
 }
 
-// A RateLimit is how many calls a function lets in.
+// A RateLimit is one of those that say how many calls a function lets in.
 type RateLimit struct {
 	Limit     string  `json:"limit"` // as people say it
 	Shared    bool    `json:"shared"`
@@ -139,9 +139,9 @@ func look(scene telemetry.Scene, fn *table.Function, now time.Time) Function {
 		InFlight:  inside,
 		Held:      fn.Hold.Len(),
 	}
-	if r := fn.RateLimit; r != nil {
-		seen.RateLimit = &RateLimit{Limit: r.Text(), Shared: r.Shared, Limited: fn.Limiter.Limited()}
-		seen.RateLimit.PerSecond, seen.RateLimit.Burst = fn.Limiter.Portion()
+	for _, l := range fn.Limiter.Limits().All() {
+		perSecond, burst := l.Portion()
+		seen.RateLimits = append(seen.RateLimits, RateLimit{l.Text(), l.Shared, perSecond, burst, l.Limited()})
 	}
 	if m, ok := fn.Meter.(*telemetry.Meter); ok {
 		seen.Calls, seen.Failed = m.Tally()

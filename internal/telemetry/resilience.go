@@ -36,12 +36,15 @@ func writeResilience(p *page, function string, fn *table.Function, now time.Time
 	if fn.Concurrency.PerTenant > 0 {
 		p.gauge(fn.Crowd.Refused(), "weir_tenant_limited_total", "function", function)
 	}
-	if fn.RateLimit != nil {
+	if limits := fn.Limiter.Limits(); limits != nil {
 		p.gauge(fn.Limiter.Limited(), "weir_rate_limited_total", "function", function)
 		p.gauge(fn.Limiter.Keys(), "weir_rate_limit_keys", "function", function)
-		if fn.RateLimit.Shared {
-			perSecond, _ := fn.Limiter.Portion()
-			p.number(perSecond*fn.RateLimit.Window.Seconds()/float64(fn.RateLimit.Requests), "weir_rate_limit_share", "function", function)
+		for _, l := range limits.Each {
+			if l.Shared {
+				perSecond, _ := l.Portion()
+				p.number(perSecond*l.Window.Seconds()/float64(l.Requests), "weir_rate_limit_share", "function", function)
+				break // the part is the same of all that are
+			}
 		}
 	}
 	if fn.CircuitBreaker != nil {

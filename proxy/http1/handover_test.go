@@ -298,7 +298,7 @@ func TestHandedCallEnds(t *testing.T) {
 // What a client may do is counted where it came in, not where its call is held.
 func TestHandedCallIsCountedOnce(t *testing.T) {
 	t.Parallel()
-	one := &config.RateLimit{Requests: 1, Window: time.Hour, Burst: 1, Key: "function", MaxKeys: 10}
+	one := config.RateLimits{{Requests: 1, Window: time.Hour, Burst: 1, Key: "function", MaxKeys: 10}}
 	asked, holder := routers(t, "", "", func(cfg *config.Config) {
 		trustLoopback(cfg)
 		cfg.Functions["f"].RateLimit = one

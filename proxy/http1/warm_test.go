@@ -76,7 +76,7 @@ functions:
     circuit_breaker: {}
     outlier_detection: {}
     health_check: { interval: 1h }
-    rate_limit: { requests: 1000000, key: client }
+    rate_limit: [{ requests: 1000000, key: client }, { requests: 2000000 }]
     concurrency: { max_requests: 1000, max_pending: 100, adaptive: {} }
     hedging: { after: 9s }
 `))

@@ -1,10 +1,10 @@
 package table
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -89,9 +89,7 @@ func (k *Keeper) enter(t, prev *Table, name string) {
 		t.Functions[name] = was
 		return
 	}
-	header, policy := rateLimit(fn.RateLimit)
 	t.Functions[name] = &Function{
-		RateHeader: header, RatePolicy: policy,
 		hashBy:   hashBy{bytesOf(fn.LoadBalancing.HashHeader()), bytesOf(fn.LoadBalancing.HashCookie())},
 		Function: fn, State: state,
 		OwnDeadline: message.Lookup([]byte(fn.Deadline.Header)) == message.Other,
@@ -189,21 +187,22 @@ func sameInstances(a, b config.Function) bool {
 		reflect.DeepEqual(a.Docker, b.Docker)
 }
 
-// rateLimit is the name of the field that a limit's key is, and what clients are
-// told of the limit: the "default" policy with its quota and, if it is of whole
+// ratePolicy is what clients are told of limits: the quota of each and, if it is of whole
 // seconds, its window.
-func rateLimit(r *config.RateLimit) (header, policy []byte) {
-	if r == nil {
-		return nil, nil
+func ratePolicy(limits config.RateLimits) (policy []byte) {
+	if len(limits) == 0 {
+		return nil // of ten thousand functions hardly any has one
 	}
-	if name := r.Header(); name != "" {
-		header = []byte(name)
+	for i, name := range limits.Names() {
+		if i > 0 {
+			policy = append(policy, ", "...)
+		}
+		policy = fmt.Appendf(policy, `"%s";q=%d`, name, limits[i].Requests)
+		if window := limits[i].Window; window%time.Second == 0 {
+			policy = fmt.Appendf(policy, ";w=%d", window/time.Second)
+		}
 	}
-	policy = strconv.AppendInt([]byte(`"default";q=`), int64(r.Requests), 10)
-	if r.Window%time.Second == 0 {
-		policy = strconv.AppendInt(append(policy, ";w="...), int64(r.Window/time.Second), 10)
-	}
-	return header, policy
+	return policy
 }
 
 // bytesOf are those of a text; nil of none.

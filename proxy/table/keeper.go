@@ -212,7 +212,7 @@ func (k *Keeper) divide(part shaping.Part) {
 	}
 	now := time.Now()
 	for _, fn := range tab.Functions {
-		fn.Limiter.Configure(fn.RateLimit, part, now)
+		fn.Limiter.Configure(fn.RateLimit, ratePolicy(fn.RateLimit), part, now)
 	}
 }
 
@@ -238,7 +238,7 @@ func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 		if h := fn.Hedging; h != nil {
 			fn.Hedges.SetLimits(h.Budget.Percent, h.Budget.MinPerSecond)
 		}
-		fn.Limiter.Configure(fn.RateLimit, k.part, time.Now())
+		fn.Limiter.Configure(fn.RateLimit, ratePolicy(fn.RateLimit), k.part, time.Now())
 		fn.Breaker.Configure(fn.CircuitBreaker)
 		fn.Hold.SetLimit(fn.ColdStart.MaxPending)
 		fn.Hold.SetLIFO(fn.ColdStart.OverloadOrder == "lifo")

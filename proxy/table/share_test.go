@@ -14,13 +14,19 @@ func TestShare(t *testing.T) {
 functions:
   f: { endpoints: ["127.0.0.1:2"], rate_limit: { requests: 60, shared: true } }
   whole: { endpoints: ["127.0.0.1:2"], rate_limit: { requests: 60 } }
+  several: { endpoints: ["127.0.0.1:2"], rate_limit: [{ requests: 1 }, { requests: 60, shared: true, key: client }] }
   none: { endpoints: ["127.0.0.1:2"] }
 `
 	keep(t, doc, func(t *testing.T, k *keeping) {
-		is := func(name string, perSecond float64, burst int) {
+		is := func(name string, perSecond float64, burst int) { // the last of its limits
 			t.Helper()
 			synctest.Wait()
-			if p, b := k.function(name).Limiter.Portion(); p != perSecond || b != burst {
+			var p float64
+			var b int
+			for _, l := range k.function(name).Limiter.Limits().All() {
+				p, b = l.Portion()
+			}
+			if p != perSecond || b != burst {
 				t.Errorf("%s has %v per second, %d at once, want %v and %d", name, p, b, perSecond, burst)
 			}
 		}
@@ -30,6 +36,7 @@ functions:
 		k.Share(shaping.Part{First: 1, Own: 1, Of: 3}) // the newest one counts
 		is("f", 20, 20)
 		is("whole", 60, 60)
+		is("several", 20, 20)
 		is("none", 0, 0)
 		if k.Table().Version != version {
 			t.Error("a table was made for it")

@@ -64,10 +64,6 @@ type Function struct {
 	// HedgeShare of all, from 0 to 1, is faster than.
 	HedgeAfter time.Duration
 	HedgeShare float64
-	// RateHeader is the field whose value is the key of RateLimit; nil if that has
-	// another. RatePolicy is what clients are told of it.
-	RateHeader, RatePolicy []byte
-
 	// StickyCookie is the name of the cookie that brings clients back; nil: there
 	// is none.
 	StickyCookie []byte
