@@ -16,7 +16,7 @@ type ColdStart struct {
 	// MaxPending is how many calls may wait for this function. Beyond it the
 	// line is longer than anyone's patience: 1000 at 10 ms each is 10 s.
 	MaxPending int `yaml:"max_pending" default:"1000"`
-	// OverloadOrder is who goes next, of one priority, while the line is late: the
+	// OverloadOrder is who goes next, of one priority and tenant, while they are late: the
 	// call that has waited longest has used up half of the time it may be held.
 	// fifo: that one, as ever. lifo: the newest, so that those who are served are
 	// served soon, and those who cannot be run out of time; but every ninth is

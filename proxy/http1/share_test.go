@@ -43,6 +43,38 @@ func TestTenantsShareWhatComesFree(t *testing.T) {
 	}
 }
 
+// A weight that changes counts from the tenant's next call on, and those who wait stay.
+func TestWeightsChange(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	doc := withLimit("max_requests: 1, max_pending: 50, queue_timeout: 10s", d.addr)
+	g := start(t, doc+weighed, parts{prepare: trustLoopback})
+	d.asks(t, g.dial(), "/-")
+	var clients []*client
+	sends := func(tenant, path string) {
+		c := g.dial()
+		c.send("GET " + path + " HTTP/1.1\r\nHost: h\r\nX-Tenant: " + tenant + "\r\n\r\n")
+		clients = append(clients, c)
+		g.held(len(clients))
+	}
+	for range 3 {
+		sends("flood", "/f")
+		sends("gold", "/g")
+	}
+	g.reload(doc + strings.Replace(weighed, "gold: 2", "flood: 4", 1))
+	sends("flood", "/f")
+	sends("gold", "/g")
+	close(d.letGo)
+	for _, c := range clients {
+		c.want("GET", 200)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if order := strings.ReplaceAll(strings.Join(d.paths, ""), "/", ""); order != "-gfffgfgg" {
+		t.Errorf("in the order %s", order)
+	}
+}
+
 // A flood of one tenant gives up places in the line to another, as long as that has less
 // than its share.
 func TestAFloodDoesNotFillTheLine(t *testing.T) {
