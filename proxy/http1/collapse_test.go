@@ -733,3 +733,92 @@ func TestCollapseUnderStress(t *testing.T) {
 		t.Error("nothing was shared")
 	}
 }
+
+// Who follows a call that is held for a start waits no longer than it may be held
+// itself. What a call gets in line while the function is down, it is in line for.
+func TestFollowersOfAStart(t *testing.T) {
+	down := func(coldStart, more string) (*gateway, *stage) {
+		s := &stage{}
+		doc := fmt.Sprintf("functions: { f: { collapse: {}, cold_start: { scaler: process%s }, process: { command: [none] }%s } }\nroutes: [{ path_prefix: /, function: f }]\n", coldStart, more)
+		return start(t, doc, parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}}), s
+	}
+	g, _ := down(", max_wait: 300ms", "")
+	leads, follows := g.dial(), g.dial()
+	leads.send(get)
+	g.held(1)
+	follows.send(get)
+	g.waiting(1)
+	for _, c := range []*client{leads, follows} {
+		if _, p := c.problem(503); p["cause"] != "CST" {
+			t.Errorf("%v", p)
+		}
+	}
+	g.landed()
+
+	g, _ = down(", start_timeout: 300ms", "")
+	leads, follows = g.dial(), g.dial()
+	leads.send(get)
+	g.held(1)
+	follows.send(get)
+	g.waiting(1)
+	for _, c := range []*client{leads, follows} {
+		if _, p := c.problem(503); p["cause"] != "CSF" {
+			t.Errorf("%v", p)
+		}
+	}
+	g.landed()
+
+	const browser = "GET / HTTP/1.1\r\nHost: h\r\nAccept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n\r\n"
+	g, _ = down("", ", while_cold: { waiting_page: { after: 100ms } }")
+	one, two := g.dial(), g.dial()
+	for i, c := range []*client{one, two} {
+		c.send(browser)
+		g.held(i + 1)
+	}
+	for _, c := range []*client{one, two} {
+		if page := c.want("GET", 503); !strings.Contains(page, "<html") {
+			t.Errorf("%s", page)
+		}
+	}
+
+	g, s := down("", ", while_cold: { fallback: { status: 200, body: later, after: 100ms } }")
+	for i, c := range []*client{g.dial(), g.dial()} {
+		c.send(get)
+		g.held(i + 1)
+		defer c.want("GET", 200)
+	}
+	g.held(0)
+	s.raise(t, 0, echo)
+	g.inState("warm")
+}
+
+// A flight goes on when its function begins anew with another scaler.
+func TestFlightOfAFunctionThatBeginsAnew(t *testing.T) {
+	one, two := &stage{}, &stage{}
+	doc := func(scaler string) string {
+		return "scalers: { one: { type: webhook, url: 'http://127.0.0.1:1' }, two: { type: webhook, url: 'http://127.0.0.1:1' } }\n" +
+			"functions: { f: { collapse: {}, cold_start: { scaler: " + scaler + " }, webhook: {} } }\nroutes: [{ path_prefix: /, function: f }]\n"
+	}
+	g := start(t, doc("one"), parts{provider: byScaler{"one": one, "two": two}, scalers: map[string]coldstart.Scaler{"one": one, "two": two}})
+	leads, follows := g.dial(), g.dial()
+	leads.send(get)
+	g.held(1)
+	follows.send(get)
+	g.waiting(1)
+	old := &g.keeper.Table().Functions["f"].Flights
+	g.reload(doc("two"))
+	g.held(1)
+	var asked atomic.Int64
+	two.raise(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		echo(w, r)
+	})
+	for _, c := range []*client{leads, follows} {
+		if got := c.want("GET", 200); got != `GET / ""` {
+			t.Errorf("%q", got)
+		}
+	}
+	if calls, bytes := old.Waiting(); asked.Load() != 1 || calls != 0 || bytes != 0 || old.Open() != 0 {
+		t.Errorf("asked %d times; %d follow, %d bytes", asked.Load(), calls, bytes)
+	}
+}
