@@ -18,9 +18,10 @@ import (
 // is no cache.
 //
 // Decision, 2026-11-26: a call can be followed until the head of its answer is in. So
-// one that nobody follows costs a look into a map and two allocations (in time less than
-// two runs of warm calls differ by), and is passed on as ever, streams too; only one that is followed is read into memory, before its own client has a byte
-// of it: a client that reads slowly would keep all others waiting.
+// one that nobody follows costs a look into a map and two allocations (in time less
+// than two runs of warm calls differ by), and is passed on as ever, streams too. Only
+// one that is followed is read into memory, before its own client has a byte of it: a
+// client that reads slowly would keep all others waiting.
 //
 // Decision, 2026-11-26: what is not to be shared, and what has failed, is given to
 // nobody, and those who waited go on at once, all of them, under the function's
