@@ -25,6 +25,16 @@ type LoadBalancing struct {
 	// priority the nearest to the client that can take it (geography). Calls of
 	// clients whose place is not known go by the weights.
 	Regions string `yaml:"regions" default:"weights" enum:"weights,nearest"`
+	// Zones says whether endpoints of this weir's own zone are preferred. prefer: of the
+	// calls that are for its region as many stay in its zone as leave each endpoint
+	// its due, if all zones have the same calls come in: all, where the zones weigh the
+	// same. ignore: every endpoint of the region is as near.
+	Zones string `yaml:"zones" default:"ignore" enum:"ignore,prefer"`
+	// SlowStart lets an endpoint that comes or comes back have its calls by and by, as
+	// failover.slow_start does for a region: it has (t / window) ^ (1 / aggression) of
+	// its weight, in steps of a twentieth. consistent_hash has none: keys would move
+	// twice. Without it an endpoint has all at once.
+	SlowStart *SlowStart `yaml:"slow_start"`
 	// Sticky brings a client back to the endpoint that it was at, by a cookie.
 	Sticky *StickyEndpoint `yaml:"sticky"`
 }
@@ -59,6 +69,16 @@ func (c *checker) loadBalancing(p *path, l LoadBalancing) {
 	}
 	if l.BoundedLoad < 100 || l.BoundedLoad > 100_000 {
 		c.fail(p.key("bounded_load"), "say bounded_load: 125 for a quarter more than its share", "must be from 100 to 100000, not %d", l.BoundedLoad)
+	}
+	if l.Zones == "prefer" && c.cfg.Zone == "" {
+		c.fail(p.key("zones"), "say where this weir is: zone: a, or WEIR_ZONE in its environment", "is prefer, but this weir has no zone")
+	}
+	if s := l.SlowStart; s != nil {
+		at := p.key("slow_start")
+		if l.Policy == "consistent_hash" {
+			c.fail(at, "take it out", "does nothing with consistent_hash: keys would move twice")
+		}
+		c.slowStart(at, *s)
 	}
 	if s := l.Sticky; s != nil && !validField.MatchString(s.Cookie) {
 		c.fail(p.key("sticky").key("cookie"), "say cookie: weir", "is not the name of a cookie: %q", s.Cookie)

@@ -21,6 +21,9 @@ func (c *checker) function(p *path, fn Function) {
 	c.timeouts(p.key("timeouts"), fn.Timeouts, c.cfg.Defaults.Timeouts)
 	c.retries(p.key("retries"), fn.Retries)
 	c.loadBalancing(p.key("load_balancing"), fn.LoadBalancing)
+	if at := p.key("load_balancing").key("slow_start"); fn.LoadBalancing.SlowStart != nil && fn.ColdStart.Scaler != "" && c.d.sound(at, p.key("cold_start").key("scaler")) {
+		c.fail(at, "take it out, or say cold_start.concurrency", "is for endpoints that come by themselves: an instance that weir starts has a few calls at first, or its limit")
+	}
 	c.functionRegions(p.key("regions"), fn)
 	c.nearest(p.key("load_balancing").key("regions"), fn)
 	c.healthCheck(p.key("health_check"), fn.HealthCheck)

@@ -27,6 +27,7 @@ func override(cfg *Config, d *document, env lookup) {
 	}
 	var top *path
 	set("WEIR_REGION", top.key("region"), &cfg.Region)
+	set("WEIR_ZONE", top.key("zone"), &cfg.Zone)
 	set("WEIR_ADMIN_ADDRESS", top.key("admin").key("address"), &cfg.Admin.Address)
 	overrideTracing(&cfg.Telemetry.Tracing, d, env)
 	if file := top.key("admin").key("overrides_file"); cfg.Admin.OverridesFile != "" {

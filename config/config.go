@@ -17,6 +17,9 @@ type Config struct {
 	Include Patterns `yaml:"include" shown:"never"`
 	// Region in which this weir runs; the label of everything it measures.
 	Region string `yaml:"region" default:"local"`
+	// Zone of that region in which it runs, for functions that prefer endpoints of
+	// their own (load_balancing.zones).
+	Zone string `yaml:"zone"`
 	// Listeners take calls. At least one.
 	Listeners []Listener `yaml:"listeners"`
 	// Admin is the operator's window. On loopback unless told otherwise,

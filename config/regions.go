@@ -231,15 +231,18 @@ func (c *checker) failover(p *path, f Failover) {
 		c.fail(p.key("overprovisioning_factor"), "say overprovisioning_factor: 1.4", "must be from 1 to 100, not %v", f.OverprovisioningFactor)
 	}
 	c.percent(p.key("panic_threshold"), f.PanicThreshold)
-	at, s := p.key("slow_start"), f.SlowStart
+	c.slowStart(p.key("slow_start"), f.SlowStart)
+}
+
+func (c *checker) slowStart(p *path, s SlowStart) {
 	if s.Window <= 0 {
-		c.fail(at.key("window"), "for no slow start say min_weight_percent: 100", "must be more than 0")
+		c.fail(p.key("window"), "for no slow start say min_weight_percent: 100", "must be more than 0")
 	}
 	if s.MinWeightPercent < 1 || s.MinWeightPercent > 100 {
-		c.fail(at.key("min_weight_percent"), "", "must be from 1 to 100, not %d", s.MinWeightPercent)
+		c.fail(p.key("min_weight_percent"), "", "must be from 1 to 100, not %d", s.MinWeightPercent)
 	}
 	if s.Aggression < 0.1 || s.Aggression > 10 {
-		c.fail(at.key("aggression"), "say aggression: 1 for an even rise", "must be from 0.1 to 10, not %v", s.Aggression)
+		c.fail(p.key("aggression"), "say aggression: 1 for an even rise", "must be from 0.1 to 10, not %v", s.Aggression)
 	}
 }
 

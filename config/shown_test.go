@@ -62,7 +62,7 @@ func TestShownIsReadableAgain(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"\nregion: us-east\nlisteners:\n  - name: \"127.0.0.1:1\"\n    address: ", "\n    trusted_proxies: [\"10.0.0.0/8\"]\n",
+		"\nregion: us-east\nzone: \"\"\nlisteners:\n  - name: \"127.0.0.1:1\"\n    address: ", "\n    trusted_proxies: [\"10.0.0.0/8\"]\n",
 		"\n      command: [\"/bin/report\",\"{{port}}\",\"yes\",\"5\",\"a: b\"]\n", "\n        TOKEN: \"(hidden)\"\n",
 	} {
 		if text := string(Shown{Config: cfg}.YAML()); !strings.Contains(text, want) {

@@ -47,6 +47,17 @@ func (c *Call) choose(set *table.Set, r uint64, now time.Time) *table.Endpoint {
 	return ep
 }
 
+// zone picks the part of a region for a call; of those with a key always the same while
+// the parts stay.
+func (c *Call) zone(z *table.Zones, r uint64) *table.Set {
+	if c.fn.LoadBalancing.Policy == "consistent_hash" {
+		if key, ok := c.fn.HashKey(&c.Request, c.Client.Text); ok {
+			r = key
+		}
+	}
+	return z.DrawFor(r)
+}
+
 // hashed is the endpoint that a key belongs to, or of those after it the first
 // that fares well and has no more than its share (Mirrokni, Thorup, Zadimoghaddam,
 // "Consistent Hashing with Bounded Loads", 2016).

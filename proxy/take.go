@@ -241,11 +241,15 @@ func (c *Call) pickEndpoint() error {
 			least = needy
 		}
 	}
-	if c.takeSlot(c.choose(here, r, now), now, least) {
+	zone := here
+	if here.Zones != nil && least == choosy {
+		zone = c.zone(here.Zones, r)
+	}
+	if c.takeSlot(c.choose(zone, r, now), now, least) {
 		return nil
 	}
 	for need := choosy; need <= desperate; need++ {
-		if c.takeAny(here, r, now, need) {
+		if zone != here && c.takeAny(zone, r, now, need) || c.takeAny(here, r, now, need) {
 			return nil
 		}
 		for _, other := range others {
@@ -345,7 +349,7 @@ func (c *Call) isStale(ep *table.Endpoint) bool { return c.stale != nil && c.sta
 
 // lessBusy compares calls in flight by weight.
 func lessBusy(a, b *table.Endpoint) bool {
-	return a.Link.Slots.InFlight()*b.Weight < b.Link.Slots.InFlight()*a.Weight
+	return a.Link.Slots.InFlight()*b.Pull() < b.Link.Slots.InFlight()*a.Pull()
 }
 
 func (c *Call) hasTried(ep *table.Endpoint) bool {

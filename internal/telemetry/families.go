@@ -44,6 +44,7 @@ var families = []family{
 	{"weir_region_available_ratio", "gauge", "How much of its share a region can carry, from 0 to 1: its healthy part times failover.overprovisioning_factor."},
 	{"weir_region_draining", "gauge", "1 if a region is drained: no new call goes there."},
 	{"weir_region_disabled", "gauge", "1 if a region is disabled: no new call goes there, and no health check."},
+	{"weir_zone_kept_ratio", "gauge", "Part, from 0 to 1, of the calls for this region that stay in this weir's zone (load_balancing.zones: prefer)."},
 	{"weir_panic", "gauge", "1 if too few endpoints of a function are healthy in any region, so that all of them get calls (failover.panic_threshold)."},
 
 	{"weir_active_functions", "gauge", "Functions that have an endpoint now."},
@@ -68,7 +69,7 @@ var families = []family{
 	{"weir_prewarm_total", "counter", "Starts ahead of a call, by kind (schedule, predict, chain) and whether a call came while the instances were up."},
 	{"weir_prewarm_wasted_seconds_total", "counter", "Seconds that instances stood which were started ahead of a call that did not come, by kind: a second of two is two."},
 	{"weir_stops_total", "counter", "Times that a function's instances were put back, by reason."},
-	{"weir_endpoints", "gauge", "Endpoints of a function by region and state: healthy, unhealthy (by its health checks), ejected (set aside after failures)."},
+	{"weir_endpoints", "gauge", "Endpoints of a function by region and state: healthy, unhealthy (by its health checks), ejected (set aside after failures), slow_start (it has its calls by and by)."},
 
 	{"weir_discovery_refused", "gauge", "Entries of sources of endpoints that weir does without, and sources that do not answer."},
 	{"weir_discovery_watched", "gauge", "Services that a registry is asked about, by region of the instances."},

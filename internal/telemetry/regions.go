@@ -5,7 +5,11 @@ import "github.com/weir-gateway/weir/proxy/table"
 // writeRegions writes how the calls of a function are divided between regions, if
 // they are.
 func writeRegions(p *page, function string, fn *table.Function) {
-	split := fn.Set().Split
+	set := fn.Set()
+	if z, zone := set.Preferred(); z != nil {
+		p.number(z.Stays, "weir_zone_kept_ratio", "function", function, "zone", zone)
+	}
+	split := set.Split
 	if split == nil {
 		return
 	}

@@ -59,7 +59,7 @@ type ending struct {
 }
 
 // states are those of endpoints that a function with any shows.
-var states = []string{table.Healthy, table.Unhealthy, table.Ejected}
+var states = []string{table.Healthy, table.Unhealthy, table.Ejected, table.Rising}
 
 // writeFunctions writes what functions show of themselves. Those without series of their
 // own are added up.

@@ -29,6 +29,7 @@ const everything = twoFunctions + `
 
 // withScaler is everything and the functions that a scaler raises.
 var withScaler = strings.Replace(everything, "functions:\n", `peers: { addresses: ["10.0.0.1:80"] }
+zone: x
 functions:
   cold: { cold_start: { scaler: process }, process: { command: [x] } }
   broken: { cold_start: { scaler: process }, process: { command: [x] } }
@@ -36,6 +37,7 @@ functions:
   late: { health_check: {}, rate_limit: { requests: 1000, window: 3s, shared: true }, concurrency: { max_requests: 100, per_tenant: 10 }, hedging: {}, retries: {}, circuit_breaker: {}, outlier_detection: {}, cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { function: hello, after: 1ms } } }
   abroad: { endpoints: [{ address: "127.84.0.9:80", region: away }], cold_start: { scaler: process, prefer_warm_region: true }, process: { command: [x] } }
   far: { cold_start: { scaler: process, placement: one_router }, process: { command: [x] } }
+  zoned: { endpoints: [{ address: "127.84.0.9:80", zone: x }, { address: "127.84.0.9:81", zone: y }], load_balancing: { zones: prefer, slow_start: {} } }
   sorry: { cold_start: { scaler: process }, process: { command: [x] }, while_cold: { fallback: { body: sorry, after: 1ms } } }
 `, 1)
 

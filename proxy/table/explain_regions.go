@@ -5,8 +5,10 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/discovery"
 	"github.com/weir-gateway/weir/shaping"
 	"github.com/weir-gateway/weir/shaping/geo"
 )
@@ -79,7 +81,25 @@ func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Hea
 		split.Home = &split.Regions[home]
 		split.spillFrom(home, split.Home.Asked() && split.Home.endpoints == 0)
 	}
-	return split.explain(fn, notes, client)
+	s := split.explain(fn, notes, client)
+	s.Why = append(s.Why, explainZones(cfg, fn)...)
+	return s
+}
+
+// explainZones says how many calls stay in this weir's zone, if all the endpoints that
+// the configuration has in its region are there and well.
+func explainZones(cfg *config.Config, fn config.Function) []string {
+	w := &watch{zone: cfg.Zone, fn: &Function{Function: fn}}
+	if !w.prefersZone() {
+		return nil
+	}
+	set := &Set{}
+	for i := range fn.Endpoints {
+		if ep := &fn.Endpoints[i]; ep.Region == cfg.Region && ep.Weight > 0 {
+			set.Endpoints = append(set.Endpoints, &Endpoint{Link: &Link{}, Endpoint: discovery.Endpoint{Zone: ep.Zone, Weight: ep.Weight}})
+		}
+	}
+	return []string{w.zones(set, config.LoadBalancing{}, time.Now()).explain(cfg.Zone)}
 }
 
 // ExplainShares says how the calls of the function that come from client are divided
@@ -87,7 +107,11 @@ func ExplainShares(cfg *config.Config, fn config.Function, health map[string]Hea
 func (f *Function) ExplainShares(client *geo.Point) Shares {
 	set := f.Set()
 	if set.Split != nil {
-		return set.Split.explain(f.Function, nil, client)
+		s := set.Split.explain(f.Function, nil, client)
+		if z, zone := set.Preferred(); z != nil {
+			s.Why = append(s.Why, z.explain(zone))
+		}
+		return s
 	}
 	s := Shares{Function: f.Name, Shares: map[string]float64{}, Why: []string{"its endpoints are all in one region, of which nothing is said"}}
 	for _, ep := range set.Endpoints {
@@ -95,6 +119,9 @@ func (f *Function) ExplainShares(client *geo.Point) Shares {
 	}
 	if len(set.Endpoints) == 0 {
 		s.Why[0] = "it has no endpoints now"
+	}
+	if z, zone := set.Preferred(); z != nil {
+		s.Why = append(s.Why, z.explain(zone))
 	}
 	return s
 }

@@ -169,7 +169,7 @@ func (k *Keeper) handle(ctx context.Context, n news) {
 	}
 	for name := range n.shaken {
 		if w := k.watches[name]; w != nil {
-			k.splitAnew(w, time.Now())
+			k.fareAnew(w, time.Now())
 		}
 	}
 	for w, report := range n.reports {
@@ -225,7 +225,7 @@ func (k *Keeper) settle(ctx context.Context, prev, next *Table) {
 	k.activator.SetMaxWatching(next.Config.ColdStart.MaxWatching)
 	var same alike
 	for name, fn := range next.Functions {
-		if prev != nil && prev.Functions[name] == fn && prev.Config.Region == next.Config.Region {
+		if prev != nil && prev.Functions[name] == fn && prev.Config.Region == next.Config.Region && prev.Config.Zone == next.Config.Zone {
 			if w, spread := k.watches[name], next.Config.SpreadOf(name); !same.spread(w.spread, spread) {
 				k.steer(ctx, w, spread)
 			}

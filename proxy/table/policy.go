@@ -90,7 +90,7 @@ func (s *Set) Bound(ep *Endpoint, inside, percent int) int {
 	if s.part > 0 { // the others are for other regions
 		inside = int(math.Ceil(s.part * float64(inside)))
 	}
-	return inside*ep.Weight*percent/(100*max(s.weight, 1)) + 1
+	return inside*ep.Pull()*percent/(100*max(s.weight, 1)) + 1
 }
 
 // Marked is the endpoint with that mark; nil if it is not here.
@@ -102,5 +102,5 @@ func (s *Set) Cost(ep *Endpoint, now time.Time) float64 {
 	if s.Even() {
 		return cost
 	}
-	return cost / float64(ep.Weight)
+	return cost / float64(ep.Pull())
 }

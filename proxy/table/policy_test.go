@@ -44,8 +44,8 @@ func TestRound(t *testing.T) {
 			had[s.Turn(from+uint64(i))]++
 		}
 		for i, ep := range s.Endpoints {
-			due := float64(n) * float64(weights[i]) / float64(s.weight)
-			most := 2 + float64(len(weights)*weights[i])/float64(s.weight)
+			due := float64(n) * float64(steps*weights[i]) / float64(s.weight)
+			most := 2 + float64(steps*len(weights)*weights[i])/float64(s.weight)
 			if off := float64(had[ep]) - due; off > most || off < -most {
 				t.Fatalf("%d of %d turns, due are %.2f of %v", had[ep], n, due, weights)
 			}
@@ -153,7 +153,7 @@ func TestDrawTwo(t *testing.T) {
 			t.Fatalf("%d of %d pairs are one", same, draws)
 		}
 		for i, ep := range s.Endpoints {
-			if share := float64(had[ep]*s.weight) / float64(draws*weights[i]); share < 0.7 || share > 1.3 {
+			if share := float64(had[ep]*s.weight) / float64(draws*steps*weights[i]); share < 0.7 || share > 1.3 {
 				t.Fatalf("%s was drawn %.2f of its share", ep.ID, share)
 			}
 		}

@@ -128,7 +128,10 @@ func (s *Set) StateOf(ep *Endpoint, now time.Time) string {
 			}
 		}
 	}
-	return ep.State(now)
+	if state := ep.State(now); state != Healthy || !ep.rising {
+		return state
+	}
+	return Rising
 }
 
 // Well is how many endpoints may take calls now.
@@ -195,6 +198,7 @@ func (s *Split) finish() {
 		r.upTo = scaled(sum)
 		part := *r.Set
 		part.part = r.Share
+		part.Zones = r.Set.Zones.of(r.Share)
 		r.Set = &part
 	}
 	slices.SortStableFunc(s.Best, func(a, b *Region) int { return cmp.Compare(b.Share, a.Share) })

@@ -33,7 +33,7 @@ func newRing(endpoints []*Endpoint, weight int) *ring {
 	}
 	r := &ring{}
 	for i, ep := range endpoints {
-		n := max(1, each*ep.Weight*len(endpoints)/max(weight, 1))
+		n := max(1, each*ep.Pull()*len(endpoints)/max(weight, 1))
 		h := hash([]byte(ep.ID))
 		for range min(n, 100*each) {
 			h = mix(h + 0x9e3779b97f4a7c15)

@@ -15,8 +15,8 @@ const mostTurns = 1 << 16
 func roundOf(endpoints []*Endpoint) []uint32 {
 	divisor, sum := 0, 0
 	for _, ep := range endpoints {
-		divisor = gcd(divisor, ep.Weight)
-		sum += ep.Weight
+		divisor = gcd(divisor, ep.Pull())
+		sum += ep.Pull()
 	}
 	scale := 1.0
 	if sum/max(divisor, 1) > mostTurns {
@@ -28,7 +28,7 @@ func roundOf(endpoints []*Endpoint) []uint32 {
 	}
 	var round []turn
 	for i, ep := range endpoints {
-		n := max(1, int(float64(ep.Weight/divisor)*scale))
+		n := max(1, int(float64(ep.Pull()/divisor)*scale))
 		for k := range n {
 			round = append(round, turn{(float64(k) + 0.5) / float64(n), uint32(i)}) //nolint:gosec // an index
 		}

@@ -20,6 +20,9 @@ type Set struct {
 
 	Policy Policy
 	Split  *Split // between regions; nil: there is one, of which nothing is said
+	Zones  *Zones // of the endpoints; nil: none is preferred
+
+	faring bool // what is in it follows from how its endpoints fare
 
 	turn   *atomic.Uint64       // counts the turns, over all sets
 	part   float64              // of the function's calls
@@ -69,9 +72,9 @@ func (s *Set) weigh() {
 	even := true
 	sums := make([]int, len(s.Endpoints))
 	for i, ep := range s.Endpoints {
-		s.weight += ep.Weight
+		s.weight += ep.Pull()
 		sums[i] = s.weight
-		even = even && ep.Weight == s.Endpoints[0].Weight
+		even = even && ep.Pull() == s.Endpoints[0].Pull()
 	}
 	if !even {
 		s.sums = sums
@@ -83,6 +86,17 @@ type Endpoint struct {
 	*Link                     // life: carried from set to set; in front, as who chooses looks at little else
 	Mark               uint64 // what a cookie names it by; set if there is one
 	discovery.Endpoint        // as reported: frozen
+
+	pull   int  // 0: all of its weight
+	rising bool // it has its calls by and by
+}
+
+// Pull is what it weighs now beside the other endpoints of its Set.
+func (e *Endpoint) Pull() int {
+	if e.pull != 0 {
+		return e.pull
+	}
+	return e.Weight * steps
 }
 
 // A Link is weir's side of an endpoint: what is in flight, how it has fared,

@@ -74,21 +74,31 @@ func (l *regional) ramp(now time.Time, s config.SlowStart) float64 {
 func (k *Keeper) arrange(w *watch, set *Set) {
 	policy := w.fn.LoadBalancing
 	set.turn = &w.fn.turn
+	set.faring = w.minds()
+	now := time.Now()
+	w.faresAt = w.rise(set.Endpoints, now)
+	if set.faring {
+		w.faresAt = sooner(w.faresAt, asideUntil(set.Endpoints, now))
+	}
 	regions := w.regionsOf(set)
 	if regions == nil {
 		clear(w.regions)
 		w.panics = false
-		delete(k.due, w)
+		k.dueAt(w, w.faresAt)
 		set.arrange(policy)
+		policy.Sticky = nil
+		set.Zones = w.zones(set, policy, now)
 		return
 	}
 	set.mark(policy)
 	policy.Sticky = nil
-	now := time.Now()
 	fresh := len(w.regions) == 0 || now.Sub(w.born) < firstWord
 	for i := range regions {
 		regions[i].Set.turn = &w.regional(regions[i].Name).turn
 		regions[i].Set.arrange(policy)
+		if regions[i].Name == w.region {
+			regions[i].Set.Zones = w.zones(regions[i].Set, policy, now)
+		}
 	}
 	set.Split = k.split(w, regions, fresh, now)
 	k.tellUnconfigured(w, set.Split)
@@ -143,12 +153,17 @@ func (k *Keeper) split(w *watch, regions []Region, fresh bool, now time.Time) *S
 		s.carryNear(failover)
 	}
 	k.tellSplit(w, s)
+	k.dueAt(w, sooner(due, w.faresAt))
+	return s
+}
+
+// dueAt notes when the shares of a function change by themselves; zero: they do not.
+func (k *Keeper) dueAt(w *watch, due time.Time) {
 	if due.IsZero() {
 		delete(k.due, w)
 	} else {
 		k.due[w] = due
 	}
-	return s
 }
 
 // divide is the arithmetic for the regions as they stand.
@@ -284,7 +299,7 @@ func same(a, b *Split) bool {
 func (k *Keeper) splitDue(now time.Time) {
 	for w, at := range k.due {
 		if !now.Before(at) {
-			k.splitAnew(w, now)
+			k.fareAnew(w, now)
 		}
 	}
 }

@@ -120,10 +120,11 @@ const Unrouted = "_other"
 // as long as you like.
 func (s *State) Set() *Set { return s.set.Load() }
 
-// Shaken says that an endpoint fares otherwise than before: the shares of regions
-// follow from that. It does not block; without regions it costs a nil check.
+// Shaken says that an endpoint fares otherwise than before: the shares of regions and
+// zones follow from that, and whether it starts slowly. It does not block; without any
+// of them it costs a nil check.
 func (s *State) Shaken() {
-	if s.Set().Split != nil && s.shake != nil {
+	if set := s.Set(); (set.Split != nil || set.faring) && s.shake != nil {
 		s.shake()
 	}
 }

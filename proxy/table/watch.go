@@ -19,6 +19,7 @@ type watch struct {
 	fn     *Function // the newest
 	spread *config.Spread
 	region string
+	zone   string
 	cancel context.CancelFunc
 
 	reported []discovery.Endpoint
@@ -33,6 +34,10 @@ type watch struct {
 	born    time.Time            // when the function came
 	regions map[string]*regional // by name
 	panics  bool
+
+	risers  map[string]*riser // by id; nil: none has been looked at
+	turns   zoneTurns
+	faresAt time.Time // when the set changes by itself, regions aside; zero: it does not
 }
 
 // watchFunction begins to watch a function, or goes on with newer settings.
@@ -43,11 +48,11 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 		w.readyAnew()
 	}
 	if w != nil && w.fn.State == fn.State && sameSource(w.fn.Function, fn.Function) {
-		w.fn, w.spread, w.region = fn, cfg.SpreadOf(name), cfg.Region
+		w.fn, w.spread, w.region, w.zone = fn, cfg.SpreadOf(name), cfg.Region, cfg.Zone
 		k.assemble(ctx, w)
 		return
 	}
-	next := &watch{name: name, fn: fn, spread: cfg.SpreadOf(name), region: cfg.Region, probing: map[string]context.CancelFunc{}}
+	next := &watch{name: name, fn: fn, spread: cfg.SpreadOf(name), region: cfg.Region, zone: cfg.Zone, probing: map[string]context.CancelFunc{}}
 	if w == nil || w.fn.State != fn.State {
 		k.unwatch(name)
 		next.links, next.proven = map[string]*Link{}, map[string]bool{}
@@ -59,7 +64,7 @@ func (k *Keeper) watchFunction(ctx context.Context, name string, fn *Function, c
 			k.unsettled[next] = true
 		}
 		next.reported, next.links, next.proven, next.spoken = w.reported, w.links, w.proven, w.spoken
-		next.born, next.regions, next.panics = w.born, w.regions, w.panics
+		next.born, next.regions, next.panics, next.risers = w.born, w.regions, w.panics, w.risers
 		delete(k.due, w)
 		next.checked = w.checked // who is unhealthy stays so until a check says otherwise
 	}
