@@ -106,10 +106,11 @@ func (c *Call) addCookie(fields []message.Field) []message.Field {
 		return fields
 	}
 	start := len(c.scratch)
-	b := append(append(c.scratch, c.fn.StickyCookie...), '=')
-	for shift := 60; shift >= 0; shift -= 4 {
-		b = append(b, "0123456789abcdef"[c.last.Mark>>shift&15])
+	var mark [16]byte
+	for i, rest := len(mark)-1, c.last.Mark; i >= 0; i, rest = i-1, rest>>4 {
+		mark[i] = "0123456789abcdef"[rest&15]
 	}
+	b := append(append(append(c.scratch, c.fn.StickyCookie...), '='), mark[:]...)
 	b = append(b, "; Path=/; HttpOnly; SameSite=Lax"...)
 	if ttl := c.fn.LoadBalancing.Sticky.TTL; ttl > 0 {
 		b = strconv.AppendInt(append(b, "; Max-Age="...), int64((ttl+time.Second-1)/time.Second), 10)

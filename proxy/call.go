@@ -15,32 +15,33 @@ import (
 type Call struct {
 	message.Exchange
 
-	table      *table.Table
-	fn         *table.Function
-	ep         *table.Endpoint           // set while the call occupies a slot
-	last       *table.Endpoint           // the endpoint of the last try, for the record
-	spill      *table.Spill              // of the region that it went to as this one is cold, while it occupies a place there
-	luck       uint64                    // what decides whether it does; 0: nothing has yet
-	spiltTo    string                    // that region
-	hopped     bool                      // another weir sent it here for such a reason
-	overflew   int                       // 1 + where in Request.Added the endpoint is told that this one did; 0 is nowhere
-	handed     []byte                    // the function that another router handed the call over for; nil: none did
-	away       bool                      // it has a place with another router
-	returnable bool                      // that one did not take it
-	heldBy     *table.Endpoint           // the router that had it; nil: it stayed here
-	toldHolder int                       // 1 + where in Request.Added that one is told the function; 0 is nowhere
-	tried      [maxTried]*table.Endpoint // by its last tries
-	stale      *table.Endpoint           // had closed a connection it kept: another is better
-	stales     int                       // how many tries met such a connection
-	tries      int
-	results    [NumResults]uint16 // of its tries: how many ended so
-	inside     bool               // it has entered the function's gate
-	crowd      shaping.Key        // of its tenant,
-	crowded    bool               // as one of whose it is counted
-	answered   bool               // the head of an answer has been given to the client's side
-	relayed    bool               // and it was the endpoint's
-	err        error
-	fault      *fault // why it ended, if not well
+	table        *table.Table
+	fn           *table.Function
+	ep           *table.Endpoint           // set while the call occupies a slot
+	last         *table.Endpoint           // the endpoint of the last try, for the record
+	spill        *table.Spill              // of the region that it went to as this one is cold, while it occupies a place there
+	luck         uint64                    // what decides whether it does; 0: nothing has yet
+	spiltTo      string                    // that region
+	hopped       bool                      // another weir sent it here for such a reason
+	overflew     int                       // 1 + where in Request.Added the endpoint is told that this one did; 0 is nowhere
+	handed       []byte                    // the function that another router handed the call over for; nil: none did
+	away         bool                      // it has a place with another router
+	returnable   bool                      // that one did not take it
+	heldBy       *table.Endpoint           // the router that had it; nil: it stayed here
+	askedHolders int                       // how many of the function's holders it has asked
+	toldHolder   int                       // 1 + where in Request.Added that one is told the function; 0 is nowhere
+	tried        [maxTried]*table.Endpoint // by its last tries
+	stale        *table.Endpoint           // had closed a connection it kept: another is better
+	stales       int                       // how many tries met such a connection
+	tries        int
+	results      [NumResults]uint16 // of its tries: how many ended so
+	inside       bool               // it has entered the function's gate
+	crowd        shaping.Key        // of its tenant,
+	crowded      bool               // as one of whose it is counted
+	answered     bool               // the head of an answer has been given to the client's side
+	relayed      bool               // and it was the endpoint's
+	err          error
+	fault        *fault // why it ended, if not well
 
 	trace     trace
 	recording *Recording // nil: its trace is not recorded
@@ -101,6 +102,13 @@ type Call struct {
 	id      [idLen]byte
 	added   [maxAdded]message.Field
 	scratch []byte // texts made on the way; its length is reset by Begin
+	dated   dated  // Begin leaves it
+}
+
+// dated is a moment as answers have it.
+type dated struct {
+	second int64
+	text   [len("Mon, 02 Jan 2006 15:04:05 GMT")]byte
 }
 
 // maxTried is more than the tries that the configuration can ask for.
@@ -118,12 +126,12 @@ func (c *Call) Begin() {
 		c.Response.Fields = nil
 	}
 	fields, scratch, answered := c.Request.Fields[:0], c.Request.Scratch[:0], c.Response.Fields[:0]
-	down, client, texts := c.Down, c.Client, c.scratch[:0]
+	down, client, texts, dated := c.Down, c.Client, c.scratch[:0], c.dated
 	// Emptied in place: a literal with values would be made on the stack first, and
 	// a goroutine's stack stays as large as it once was while its call is held.
 	*c = Call{}
 	c.Request.Fields, c.Request.Scratch, c.Response.Fields = fields, scratch, answered
-	c.Down, c.Client, c.scratch = down, client, texts
+	c.Down, c.Client, c.scratch, c.dated = down, client, texts, dated
 }
 
 // Forget lets go of everything the Call refers to, its buffers aside.

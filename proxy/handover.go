@@ -44,14 +44,17 @@ func (c *Call) receive() error {
 	return nil
 }
 
-// handOver takes a place with the first of the function's holders that can be reached
-// and was not asked yet, as if it were a slot here.
+// handOver takes a place with the next of the function's holders, as if it were a slot
+// here. Each is asked once: a call that is held here, because none of them took it, does
+// not ask anew whenever it looks for a slot.
 func (c *Call) handOver(now time.Time) bool {
 	holders := c.fn.Holders()
-	if len(holders) == 0 || c.handed != nil || c.hopped || !c.fn.HandOver() {
+	if c.askedHolders >= len(holders) || c.handed != nil || c.hopped || !c.fn.HandOver() {
 		return false
 	}
-	for _, router := range holders {
+	for c.askedHolders < len(holders) {
+		router := holders[c.askedHolders]
+		c.askedHolders++
 		if c.takeSlot(router, now, desperate) {
 			c.away, c.heldBy = true, router
 			c.tellHolder(c.fn.Name)

@@ -170,7 +170,7 @@ func (s *search) hasParameter(c *condition) bool {
 	for rest := s.request.Query; len(rest) > 0; {
 		var pair []byte
 		pair, rest, _ = bytes.Cut(rest, ampersand)
-		name, value, _ := bytes.Cut(pair, equals)
+		name, value := cutAt(pair, '=')
 		if !s.decodes(name, func(name []byte) bool { return bytes.Equal(name, c.name) }) {
 			continue
 		}
@@ -186,8 +186,6 @@ func (s *search) hasParameter(c *condition) bool {
 
 var (
 	ampersand = []byte("&")
-	equals    = []byte("=")
-	semicolon = []byte(";")
 	cookie    = []byte("cookie")
 )
 
@@ -228,8 +226,8 @@ func eachCookie(fields []message.Field, visit func(name, value []byte) bool) {
 		}
 		for rest := f.Value; len(rest) > 0; {
 			var pair []byte
-			pair, rest, _ = bytes.Cut(rest, semicolon)
-			name, value, _ := bytes.Cut(message.Trim(pair), equals)
+			pair, rest = cutAt(rest, ';')
+			name, value := cutAt(message.Trim(pair), '=')
 			if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
 				value = value[1 : n-1]
 			}
@@ -238,4 +236,12 @@ func eachCookie(fields []message.Field, visit func(name, value []byte) bool) {
 			}
 		}
 	}
+}
+
+// cutAt is bytes.Cut for one byte, at half the price.
+func cutAt(b []byte, at byte) (before, after []byte) {
+	if i := bytes.IndexByte(b, at); i >= 0 {
+		return b[:i], b[i+1:]
+	}
+	return b, nil
 }

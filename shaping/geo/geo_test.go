@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -134,11 +135,23 @@ func TestParsePoint(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, p, ok)
 		}
 	}
-	for _, text := range []string{"", ",", "48.86", "48.86,", "48.86;2.35", "91,0", "0,181", "NaN,0", "0,NaN", "Inf,0", "1,2,3", "a,b"} {
+	for _, text := range []string{"", ",", "48.86", "48.86,", "48.86;2.35", "91,0", "0,181", "NaN,0", "0,NaN", "Inf,0", "1,2,3", "a,b", "1.2.3,0", "--1,0", "-,0", ".,0", "1e1,0", "0x1,0", "1_0,0", "+1,0"} {
 		if p, ok := ParsePoint(text); ok {
 			t.Errorf("%q is %v", text, p)
 		}
 	}
+}
+
+// Decimals are read as strconv reads them.
+func TestReadDegrees(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?([0-9]{1,4}(\.[0-9]{0,20})?|\.[0-9]{1,20})`).Draw(t, "text")
+		want, err := strconv.ParseFloat(text, 64)
+		got, ok := readDegrees(text)
+		if ok != (err == nil) || ok && got != want {
+			t.Fatalf("%v %v, want %v", got, ok, want)
+		}
+	})
 }
 
 // Distances that are known, and laws of any.

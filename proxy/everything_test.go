@@ -1,0 +1,160 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/proxy/message"
+	"github.com/weir-gateway/weir/proxy/table"
+)
+
+const (
+	nothingConfigured = `
+functions: { f: { endpoints: ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"] } }
+routes: [{ path_prefix: /, function: f }]
+`
+	everythingConfigured = `
+zone: x
+regions: { local: { weight: 2, location: [48.86, 2.35] }, east: { location: [39.04, -77.49] } }
+geography: { places: [{ cidr: 10.0.0.0/8, location: [53.35, -6.26] }], header: x-client-location }
+tenants: { header: x-tenant }
+functions:
+  other: { endpoints: ["127.0.0.1:1"] }
+  f:
+    endpoints:
+      - { address: "127.0.0.1:1", zone: x }
+      - { address: "127.0.0.1:2", zone: y }
+      - { address: "127.0.0.1:3", zone: y }
+      - { address: "127.0.0.1:4", region: east }
+    timeouts: { per_try: 10s }
+    load_balancing: { policy: peak_ewma, zones: prefer, slow_start: {}, sticky: {}, regions: nearest }
+    retries: { retry_on: [connect_failure, reset, 5xx] }
+    circuit_breaker: {}
+    outlier_detection: {}
+    health_check: { interval: 1h }
+    rate_limit: { requests: 100000000, burst: 100000000, key: tenant }
+    concurrency: { max_requests: 1000, max_pending: 100, adaptive: {} }
+    hedging: { after: p95 }
+    fallback: { function: other }
+routes: [{ path_prefix: /, function: f }]
+`
+)
+
+// A stub of a way to an endpoint, which answers at once.
+type stub struct{ table.Transport }
+
+func (stub) Configure(*table.Settings)                  {}
+func (stub) CloseIdle()                                 {}
+func (stub) Check(context.Context, string) (int, error) { return 200, nil }
+func (stub) Try(x *message.Exchange) error {
+	fields := x.Response.Fields[:0]
+	x.Response = message.Response{Status: 200, Fields: fields}
+	x.Up = nobody{}
+	return nil
+}
+
+// A bare is a Proxy between nothing and nothing, and a call for it.
+type bare struct {
+	proxy *Proxy
+	down  caller
+
+	client  message.Client
+	request message.Request
+	call    Call
+}
+
+func newBare(t testing.TB, doc string) *bare {
+	cfg, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1', trusted_proxies: [10.0.0.0/8] }]\n"+doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	keeper := table.NewKeeper(cfg, table.Parts{
+		Provider: discovery.NewStatic(log), Activator: coldstart.NewActivator(nil, nil, log),
+		NewTransport: func(string) table.Transport { return stub{} },
+		NewMeter:     func(string) table.Meter { return &land{} }, Log: log,
+	})
+	b := &bare{proxy: New(keeper, &land{}, log), down: caller{woken: make(chan struct{}, 1)}}
+	b.client = message.Client{
+		Addr: netip.AddrFrom4([4]byte{10, 0, 0, 7}), Peer: []byte("10.0.0.7"), Text: []byte("10.0.0.7"),
+		Scheme: []byte("http"), Port: []byte("80"), Trusted: true,
+	}
+	b.request = message.Request{
+		Method: []byte("GET"), Path: []byte("/a/b"), Minor: 1, Host: []byte("example.com"), Authority: []byte("example.com"),
+		Fields: []message.Field{
+			{Name: []byte("User-Agent"), Value: []byte("test"), ID: message.UserAgent},
+			{Name: []byte("X-Tenant"), Value: []byte("gold")},
+			{Name: []byte("X-Client-Location"), Value: []byte("48.1,2.3")},
+			{Name: []byte("Cookie"), Value: []byte("a=b; c=d")},
+		},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { _ = keeper.Run(ctx) })
+	<-keeper.Ready()
+	t.Cleanup(func() {
+		cancel()
+		work.Wait()
+	})
+	return b
+}
+
+// serve carries a call from the end of its head to the end of its answer.
+func (b *bare) serve() {
+	c := &b.call
+	c.Begin()
+	c.Down, c.Started, c.Client = &b.down, time.Now(), b.client
+	fields := append(c.Request.Fields, b.request.Fields...)
+	c.Request = b.request
+	c.Request.Fields = fields
+	b.proxy.Serve(c)
+}
+
+// A call passes all of it, and allocates no more for that.
+func TestEverythingConfigured(t *testing.T) {
+	for name, doc := range map[string]string{"nothing": nothingConfigured, "everything": everythingConfigured} {
+		b := newBare(t, doc)
+		for range 100 {
+			if b.serve(); b.down.status != 200 {
+				t.Fatalf("%s: status %d, %v", name, b.down.status, b.call.Err())
+			}
+		}
+		if n := testing.AllocsPerRun(1000, b.serve); n > 0 {
+			t.Errorf("%s: a warm call allocates %.1f times", name, n)
+		}
+	}
+}
+
+// BenchmarkEverythingConfigured: how much more of a processor the stations take with
+// everything of docs/resilience.md and docs/regions.md configured than with nothing,
+// without sockets, in turns; run with -benchtime 200x.
+func BenchmarkEverythingConfigured(b *testing.B) {
+	nothing, everything := newBare(b, nothingConfigured), newBare(b, everythingConfigured)
+	per := func(x *bare) float64 {
+		const n = 5000
+		began := time.Now()
+		for range n {
+			x.serve()
+		}
+		return float64(time.Since(began).Nanoseconds()) / n
+	}
+	var plain, more []float64
+	for b.Loop() {
+		without := per(nothing)
+		plain, more = append(plain, without), append(more, per(everything)-without)
+	}
+	slices.Sort(plain)
+	slices.Sort(more)
+	b.ReportMetric(plain[len(plain)/2], "nothing-ns/call")
+	for _, q := range []int{10, 50, 90} {
+		b.ReportMetric(more[(len(more)-1)*q/100], "more-p"+string(rune('0'+q/10))+"0-ns/call")
+	}
+}
