@@ -19,7 +19,12 @@ import (
 // answers with its process id, after the milliseconds in the field X-Work.
 const whoServes = "WEIR_TEST_WHO"
 
+// whoBoots is how long it takes until it listens.
+const whoBoots = "WEIR_TEST_WHO_BOOTS"
+
 func serveWho() {
+	boot, _ := time.ParseDuration(os.Getenv(whoBoots))
+	time.Sleep(boot)
 	ln, err := net.FileListener(os.NewFile(3, "socket"))
 	if err != nil {
 		panic(err)

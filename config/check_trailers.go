@@ -34,7 +34,7 @@ func neverTrailer(name string) bool {
 		"forwarded", "host", "idempotency-key", "keep-alive", "location", "max-forwards", "pragma", "proxy", "range",
 		"retry-after", "set-cookie", "te", "trailer", "transfer-encoding", "true-client-ip", "upgrade", "user-agent",
 		"vary", "via", "warning", "www-authenticate", "x-client-ip", "x-cluster-client-ip", "x-original-url",
-		"x-real-ip", "x-request-id", "x-rewrite-url", "x-weir-handed", "x-weir-overflow",
+		"x-real-ip", "x-request-id", "x-rewrite-url", "x-weir-cold", "x-weir-handed", "x-weir-overflow",
 
 		"grpc-timeout", "prefer", "priority", "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-rq-timeout-ms",
 		"traceparent", "tracestate", "x-request-timeout-ms":

@@ -18,10 +18,10 @@ var (
 	nameServerTiming = []byte("Server-Timing")
 	nameApplied      = []byte("Preference-Applied")
 
-	coldHit     = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("hit")}
-	coldHeld    = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("held")}
-	coldSpilt   = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("overflow")}
-	coldDormant = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("dormant")}
+	coldHit     = message.Field{Name: message.Name(message.XWeirCold), Value: []byte("hit")}
+	coldHeld    = message.Field{Name: message.Name(message.XWeirCold), Value: []byte("held")}
+	coldSpilt   = message.Field{Name: message.Name(message.XWeirCold), Value: []byte("overflow")}
+	coldDormant = message.Field{Name: message.Name(message.XWeirCold), Value: []byte("dormant")}
 )
 
 // addCold adds what the answer says about being held.

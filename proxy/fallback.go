@@ -14,7 +14,7 @@ import (
 // errFallback: the call has been held for its own function for long enough.
 var errFallback = errors.New("the call was held for as long as its fallback allows")
 
-var coldFallback = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("fallback")}
+var coldFallback = message.Field{Name: message.Name(message.XWeirCold), Value: []byte("fallback")}
 
 // fallback is what has the call if its own function does not; nil if nothing, or
 // it has it already.

@@ -152,6 +152,8 @@ func (c *Call) dressResponse() {
 			f.Drop = !c.Request.TakesTrailers || !message.Announces(f.Value, c.Trailers)
 		case message.Upgrade: // RFC 9110 section 15.5.22: a 426 says what else to speak
 			f.Drop = r.Status != 101 && r.Status != 426
+		case message.XWeirCold: // of another weir: where the call was cold for its client, this one says
+			f.Drop = c.heldBy == nil && c.fn.ColdStart.ColdHeader && (c.coldAs != nil || c.fn.Start != nil)
 		case message.Date:
 			dated = true
 		}

@@ -32,7 +32,7 @@ func (c *Call) ShownPath() []byte {
 const mostPoll = time.Minute
 
 var (
-	coldAsync = message.Field{Name: []byte("X-Weir-Cold"), Value: []byte("async")}
+	coldAsync = message.Field{Name: message.Name(message.XWeirCold), Value: []byte("async")}
 
 	nameAsync    = []byte("X-Weir-Async")
 	nameLocation = []byte("Location")

@@ -44,6 +44,7 @@ const (
 	XForwardedProto
 	XOriginalURL
 	XRealIP
+	XWeirCold
 	XWeirHanded
 	XWeirOverflow
 	XRequestID
@@ -95,6 +96,7 @@ var names = [numIDs][]byte{
 	XForwardedProto:       []byte("X-Forwarded-Proto"),
 	XOriginalURL:          []byte("X-Original-Url"),
 	XRealIP:               []byte("X-Real-Ip"),
+	XWeirCold:             []byte("X-Weir-Cold"),
 	XWeirHanded:           []byte("X-Weir-Handed"),
 	XWeirOverflow:         []byte("X-Weir-Overflow"),
 	XRequestID:            []byte("X-Request-Id"),
