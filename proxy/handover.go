@@ -68,18 +68,10 @@ func (c *Call) handOver(now time.Time) bool {
 // tellHolder tells the endpoint, which is another router, which function the call is
 // for. Empty: it is no router.
 func (c *Call) tellHolder(function string) {
-	if c.toldHolder == 0 {
-		if function == "" {
-			return
-		}
-		c.toldHolder = 1 + len(c.Request.Added)
-		c.add(message.XWeirHanded, nil)
-	}
 	if function == "" {
 		c.heldBy = nil
 	}
-	f := &c.Request.Added[c.toldHolder-1]
-	f.Value, f.Drop = c.write(func(b []byte) []byte { return append(b, function...) }), function == ""
+	c.tell(&c.toldHolder, message.XWeirHanded, function)
 }
 
 // handedTo notes what another router made of the call, and tells whether that was a

@@ -116,18 +116,20 @@ func (c *Call) takeElsewhere(region *table.Region, r uint64, now time.Time) bool
 
 // tellHop tells the endpoint, which may be another weir, that the call was sent there
 // because a region was cold: one hop is enough. Empty: it was not.
-func (c *Call) tellHop(from string) {
-	if c.overflew == 0 {
-		if from == "" {
+func (c *Call) tellHop(from string) { c.tell(&c.overflew, message.XWeirOverflow, from) }
+
+// tell adds a field to what goes to the endpoint of the next try, or has it say
+// otherwise; at is where that is kept. Empty: there is none.
+func (c *Call) tell(at *int, id message.ID, value string) {
+	if *at == 0 {
+		if value == "" {
 			return
 		}
-		c.overflew = 1 + len(c.Request.Added)
-		c.add(message.XWeirOverflow, nil)
+		*at = 1 + len(c.Request.Added)
+		c.add(id, nil)
 	}
-	start := len(c.scratch)
-	c.scratch = append(c.scratch, from...)
-	f := &c.Request.Added[c.overflew-1]
-	f.Value, f.Drop = c.scratch[start:], from == ""
+	f := &c.Request.Added[*at-1]
+	f.Value, f.Drop = c.write(func(b []byte) []byte { return append(b, value...) }), value == ""
 }
 
 // isSooner tells whether the way to a region is shorter than the wait here. While a

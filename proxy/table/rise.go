@@ -110,12 +110,3 @@ func (k *Keeper) rearrange(w *watch) {
 	w.fn.set.Store(next)
 	w.fn.wake()
 }
-
-// fareAnew has what calls go by follow from how a function's endpoints fare now.
-func (k *Keeper) fareAnew(w *watch, now time.Time) {
-	if w.minds() {
-		k.rearrange(w)
-	} else {
-		k.splitAnew(w, now)
-	}
-}

@@ -157,15 +157,6 @@ func (k *Keeper) split(w *watch, regions []Region, fresh bool, now time.Time) *S
 	return s
 }
 
-// dueAt notes when the shares of a function change by themselves; zero: they do not.
-func (k *Keeper) dueAt(w *watch, due time.Time) {
-	if due.IsZero() {
-		delete(k.due, w)
-	} else {
-		k.due[w] = due
-	}
-}
-
 // divide is the arithmetic for the regions as they stand.
 func (w *watch) divide(s *Split, now time.Time) shaping.Division {
 	failover := w.spread.Failover
@@ -293,28 +284,6 @@ func same(a, b *Split) bool {
 		}
 	}
 	return a.Panic == b.Panic && a.PanicNear == b.PanicNear && a.Void == b.Void
-}
-
-// splitDue has the shares follow from time alone, where they do.
-func (k *Keeper) splitDue(now time.Time) {
-	for w, at := range k.due {
-		if !now.Before(at) {
-			k.fareAnew(w, now)
-		}
-	}
-}
-
-// nextDue sets the timer to when splitDue has to look again.
-func (k *Keeper) nextDue(timer *time.Timer) {
-	next := time.Time{}
-	for _, at := range k.due {
-		next = sooner(next, at)
-	}
-	if next.IsZero() {
-		timer.Stop()
-	} else {
-		timer.Reset(time.Until(next))
-	}
 }
 
 // tellSplit logs what has changed, and why. What the operator has changed was told
