@@ -73,12 +73,13 @@ func (k *Keeper) newRouter(address string) *Endpoint {
 // place finds out who holds a function. Until it is known who there is nobody else does,
 // though what runs without a call waits for that.
 func (k *Keeper) place(fn *Function) {
-	if fn.Start == nil {
+	one := fn.ColdStart.Placement == "one_router"
+	if fn.Start == nil || !one && fn.holders.Load() == nil { // nearly all
 		return
 	}
 	var before []*Endpoint
 	known := true
-	if fn.ColdStart.Placement == "one_router" {
+	if one {
 		before, known = k.before(fn.Name), len(k.routers) > 0
 	}
 	fn.handed.SetLimit(cmp.Or(fn.ColdStart.Concurrency, leastHanded))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 )
@@ -56,4 +57,47 @@ func TestFunctionsAreSpread(t *testing.T) {
 			t.Errorf("%s holds %d of 3000", r.Address, n)
 		}
 	}
+}
+
+// Whatever comes first, the routers or the function, and whatever changes, the function
+// is held by whom it should be: min_scale runs where it is held, and nowhere else.
+func TestPlacementFollows(t *testing.T) {
+	doc := func(placement string) string {
+		return "peers: { addresses: [\"10.0.0.1:8080\"] }\nscalers: { p: { type: process } }\n" +
+			"functions: { f: { cold_start: { scaler: p, min_scale: 1, placement: " + placement + " }, process: { command: [x] } } }\n"
+	}
+	keep(t, doc("one_router"), func(t *testing.T, k *keeping) {
+		want := func(what, holder, state string) {
+			t.Helper()
+			synctest.Wait()
+			if got := k.function("f").Start.Status().State; got != state {
+				t.Errorf("%s: it is %s, want %s", what, got, state)
+			}
+			got := "this one"
+			if before := k.function("f").Holders(); len(before) > 0 {
+				got = before[0].Addr
+			}
+			if got != holder {
+				t.Errorf("%s: %s holds it, want %s", what, got, holder)
+			}
+		}
+		first := order("f", someRouters(2))
+		self, other := first[1], first[0]
+		self.Self = true
+		want("nobody has said who there is", "this one", "cold")
+		k.Routers([]Router{self, other})
+		want("there are two", other.Address, "cold")
+		link := k.function("f").Holders()[0]
+		k.Routers([]Router{self})
+		want("the other one has gone", "this one", "starting")
+		k.Routers([]Router{self, other})
+		want("it is back", other.Address, "starting")
+		if k.function("f").Holders()[0] == link {
+			t.Error("who has gone and come has the connections from before")
+		}
+		k.propose(t, doc("each_router"))
+		want("each for itself", "this one", "starting")
+		k.propose(t, doc("one_router"))
+		want("and not any more", other.Address, "starting")
+	})
 }

@@ -125,7 +125,7 @@ func keep(t *testing.T, doc string, test func(t *testing.T, k *keeping)) {
 
 func parse(t *testing.T, doc string) *config.Config {
 	t.Helper()
-	cfg, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1' }]\n"+doc))
+	cfg, err := config.Parse("test.yaml", []byte("listeners: [{ address: '127.0.0.1:1', trusted_proxies: [10.0.0.0/8] }]\n"+doc))
 	if err != nil {
 		t.Fatal(err)
 	}
