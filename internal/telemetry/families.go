@@ -69,7 +69,7 @@ var families = []family{
 	{"weir_prewarm_total", "counter", "Starts ahead of a call, by kind (schedule, predict, chain) and whether a call came while the instances were up."},
 	{"weir_prewarm_wasted_seconds_total", "counter", "Seconds that instances stood which were started ahead of a call that did not come, by kind: a second of two is two."},
 	{"weir_stops_total", "counter", "Times that a function's instances were put back, by reason."},
-	{"weir_endpoints", "gauge", "Endpoints of a function by region and state: healthy, unhealthy (by its health checks), ejected (set aside after failures), slow_start (it has its calls by and by)."},
+	{"weir_endpoints", "gauge", "Endpoints of a function by region and state: healthy, unhealthy (by its health checks), ejected (set aside after failures), slow_start (it has its calls by and by), draining (it has left, and calls are still on it)."},
 
 	{"weir_discovery_refused", "gauge", "Entries of sources of endpoints that weir does without, and sources that do not answer."},
 	{"weir_discovery_watched", "gauge", "Services that a registry is asked about, by region of the instances."},

@@ -59,7 +59,7 @@ type ending struct {
 }
 
 // states are those of endpoints that a function with any shows.
-var states = []string{table.Healthy, table.Unhealthy, table.Ejected, table.Rising}
+var states = []string{table.Healthy, table.Unhealthy, table.Ejected}
 
 // writeFunctions writes what functions show of themselves. Those without series of their
 // own are added up.
@@ -92,7 +92,13 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 			for _, state := range states {
 				endpoints[place{name, ep.Region, state}] += 0
 			}
+			if fn.LoadBalancing.SlowStart != nil {
+				endpoints[place{name, ep.Region, table.Rising}] += 0
+			}
 			endpoints[place{name, ep.Region, set.StateOf(ep, now)}]++
+		}
+		for region, n := range fn.Leaving() {
+			endpoints[place{name, region, table.Draining}] += n
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(tab.Functions)) {

@@ -110,6 +110,8 @@ type Link struct {
 
 	unhealthy atomic.Bool // it has failed its health checks
 
+	region string // that was reported last; the Keeper's
+
 	doubted atomic.Bool // it refused a connection and has accepted none since
 	doubt   func()      // tells the Keeper of it
 }
@@ -128,6 +130,7 @@ const (
 	Healthy   = "healthy"
 	Unhealthy = "unhealthy" // by its health checks
 	Ejected   = "ejected"   // set aside after failures
+	Draining  = "draining"  // it has left, and calls are still on it
 )
 
 // State tells how an endpoint is held to be at the moment now.

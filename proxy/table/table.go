@@ -100,8 +100,9 @@ type State struct {
 	adaptive *shaping.Adaptive // made when it is first asked for; the Keeper's
 	turn     atomic.Uint64     // of the endpoints, where they have calls one after the other
 	seen     atomic.Bool       // it had an endpoint once
-	spilled  atomic.Int64      // when the Activator was last told that calls go elsewhere,
-	spiltIn  atomic.Int64      // and since when it had been in the state that it was in
+	leaving  atomic.Pointer[map[string]int]
+	spilled  atomic.Int64 // when the Activator was last told that calls go elsewhere,
+	spiltIn  atomic.Int64 // and since when it had been in the state that it was in
 	set      atomic.Pointer[Set]
 	shake    func() // tells the Keeper; nil in tests
 }
@@ -127,6 +128,15 @@ func (s *State) Shaken() {
 	if set := s.Set(); (set.Split != nil || set.faring) && s.shake != nil {
 		s.shake()
 	}
+}
+
+// Leaving is how many endpoints of each region have left while calls are still on them,
+// as it was within the last second. Not to be changed.
+func (s *State) Leaving() map[string]int {
+	if leaving := s.leaving.Load(); leaving != nil {
+		return *leaving
+	}
+	return nil
 }
 
 // Seen tells whether the function ever had an endpoint.

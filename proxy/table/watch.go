@@ -142,6 +142,7 @@ func (k *Keeper) assemble(ctx context.Context, w *watch) {
 		if reported.Region == "" {
 			reported.Region = w.region
 		}
+		link.region = reported.Region
 		disabled := w.isDisabled(reported.Region)
 		if disabled {
 			link.Conns.CloseIdle()
@@ -202,6 +203,7 @@ func (k *Keeper) publish(fn *Function, next *Set, seen time.Time) {
 // letGo forgets the links of endpoints that left, once no call is on them. An
 // endpoint that comes back before has its old Link, so its slots are right.
 func (w *watch) letGo(here map[string]bool) {
+	var leaving map[string]int
 	for id, link := range w.links {
 		if here[id] {
 			continue
@@ -210,7 +212,15 @@ func (w *watch) letGo(here map[string]bool) {
 		if link.Slots.InFlight() == 0 {
 			delete(w.links, id)
 			delete(w.proven, id)
+			continue
 		}
+		if leaving == nil {
+			leaving = map[string]int{}
+		}
+		leaving[link.region]++
+	}
+	if leaving != nil || w.fn.leaving.Load() != nil {
+		w.fn.leaving.Store(&leaving)
 	}
 }
 
