@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy/table"
@@ -56,6 +57,7 @@ func TestRegionShares(t *testing.T) {
 	a, b := newPlace(t, ok), newPlace(t, ok)
 	g := start(t, placed("regions: { a: { weight: 80 }, b: { weight: 20 } }", "", "a="+a.addr, "b="+b.addr), parts{})
 	c := g.dial()
+	_ = c.SetDeadline(time.Now().Add(time.Minute)) // beside others' work they take a while
 	const n = 20_000
 	for range n {
 		c.send(get)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 )
 
 // inZones is the document of a function whose weir is in zone x, with places there and
@@ -42,6 +43,7 @@ func TestZoneShares(t *testing.T) {
 			x, y := places(t, 1), places(t, 2)
 			g := start(t, inZones(", policy: "+policy, 0, x, y), parts{})
 			c := g.dial()
+			_ = c.SetDeadline(time.Now().Add(time.Minute)) // beside others' work they take a while
 			const n = 20_000
 			for range n {
 				c.send(get)
