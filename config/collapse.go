@@ -46,6 +46,8 @@ func (c *checker) collapse(p *path, s *Collapse) {
 		switch {
 		case personal(name):
 			c.fail(ignore.item(i), "put it under vary, or leave it out: calls that have it go by themselves", "is %q, by which answers are one client's", name)
+		case name == strings.ToLower(c.cfg.Tenants.Header):
+			c.fail(ignore.item(i), "put it under vary, or leave it out: calls that have it go by themselves", "is %q, which is tenants.header: one tenant would be given the answer to another", name)
 		case slices.ContainsFunc(s.Vary, func(v string) bool { return strings.EqualFold(v, name) }):
 			c.fail(ignore.item(i), "", "is %q, which is under vary too", name)
 		}

@@ -87,12 +87,12 @@ type Call struct {
 	quotas    [config.MostLimits]shaping.Quota // what is left to its key of each
 	limitedBy int                              // which of them turned it away
 
-	flight       *table.Flight  // that others may follow; nil if they may not
-	follower     table.Follower // while it follows another, and reads its answer
-	joinedFlight bool           // it was seen whether another asks the same
-	collapsed    Collapsed
-	leader       []byte // the request id of the call whose answer it was given
-	followers    int    // that were given its own
+	flight    *table.Flight   // that others may follow; nil if they may not
+	follower  table.Follower  // while it follows another, and reads its answer
+	asked     *table.Sameness // by which it was seen whether another asks the same; nil: it was not yet
+	collapsed Collapsed
+	leader    []byte // the request id of the call whose answer it was given
+	followers int    // that were given its own
 
 	sent     time.Duration // after Started, when the last try began
 	answer   time.Duration // after Started, when the head of the answer was in

@@ -46,7 +46,7 @@ var collapsedField = message.Field{Name: []byte("X-Weir-Collapsed"), Value: []by
 // join has the call follow another one that asks the same, until that is answered, or
 // lead. If it has its answer then, that is in ours.
 func (c *Call) join() error {
-	c.joinedFlight = true
+	c.asked = c.fn.Sameness
 	question, ok := c.question()
 	if !ok {
 		return nil
@@ -120,7 +120,8 @@ func (c *Call) question() (question []byte, ok bool) {
 	r := &c.Request
 	method := string(r.Method)
 	bodiless := r.Framing == message.NoBody || r.Framing == message.Sized && r.Length == 0
-	if method != "GET" && method != "HEAD" || !bodiless || r.Upgrade != nil || c.detached {
+	if method != "GET" && method != "HEAD" || !bodiless || r.Upgrade != nil || c.detached ||
+		c.from != nil { // of another function's answers nobody knows
 		return nil, false
 	}
 	start := len(c.scratch)
@@ -135,12 +136,15 @@ func (c *Call) question() (question []byte, ok bool) {
 		b = append(b, '?')
 	}
 	b = append(b, byte(c.priority())) // who is to be let go first does not wait for one that is not
-	b, ok = c.fn.Sameness.AppendFields(b, r.Fields)
+	for _, id := range c.asked.Told {
+		b = table.AppendPart(b, c.forwarded(id))
+	}
+	b, ok = c.asked.AppendFields(b, r.Fields[:len(r.Fields)-c.to.Action.Request.Added()]) // those are the same of all
 	c.scratch = b
 	return b[start:], ok
 }
 
-// forwarded is what the endpoint is told of how the client has come.
+// forwarded is what the endpoint is told of the client and how it has come.
 func (c *Call) forwarded(id message.ID) []byte { return message.Get(c.Request.Added, id) }
 
 // ground ends the call's flight, if it is one, without an answer for those who follow.
@@ -157,7 +161,7 @@ func (c *Call) ground() {
 // leftThem tells whether the call has ended for a reason that says nothing of what the
 // others will come to.
 func (c *Call) leftThem() bool {
-	for _, reason := range [...]error{message.ErrClientGone, errDeadline, errTryTime, errQueueTime, coldstart.ErrMaxWait} {
+	for _, reason := range [...]error{message.ErrClientGone, errDeadline, errQueueTime, coldstart.ErrMaxWait} {
 		if errors.Is(c.err, reason) {
 			return true
 		}
@@ -171,7 +175,7 @@ func (c *Call) depart() *table.Answer {
 	f, r := c.flight, &c.Response
 	switch {
 	case !f.Depart():
-	case c.from != nil || !shareable(r.Status): // a failure, and of another function's answers nobody knows
+	case c.from != nil || !shareable(r.Status): // another function's, or a failure
 		f.Disperse(false, time.Time{})
 	case !c.isForAll():
 		f.Disperse(true, c.Started.Add(c.answer))
@@ -248,7 +252,7 @@ func isKept(control []byte) (kept bool) {
 func (c *Call) coversAll(vary []byte) bool {
 	covers := true
 	message.Elements(vary, func(name []byte) bool {
-		covers = string(name) != "*" && c.fn.Sameness != nil && c.fn.Sameness.Covers(name)
+		covers = string(name) != "*" && c.asked.Covers(name)
 		return covers
 	})
 	return covers
@@ -283,7 +287,11 @@ func (c *Call) readAll() (body []byte, end error) {
 	idle := c.Idle
 	defer func() { c.Idle = idle }()
 	late := time.Now().Add(mostCapture)
-	if c.Response.Framing == message.Sized {
+	sized := c.Response.Framing == message.Sized
+	if sized {
+		if !c.flight.Keep(int(c.Response.Length)) {
+			return nil, nil
+		}
 		body = make([]byte, 0, c.Response.Length)
 	}
 	for {
@@ -299,7 +307,7 @@ func (c *Call) readAll() (body []byte, end error) {
 			return body, err
 		}
 		body = append(body, b...)
-		if len(body) > int(c.flight.Settings.MaxBody) || !c.flight.Keep(len(b)) {
+		if len(body) > int(c.flight.Settings.MaxBody) || !sized && !c.flight.Keep(len(b)) {
 			return body, nil
 		}
 	}

@@ -142,7 +142,7 @@ func (p *Proxy) pass(c *Call) error {
 
 // attempt is one try at one endpoint.
 func (p *Proxy) attempt(c *Call) error {
-	if c.fn.Sameness != nil && !c.joinedFlight { // before all that costs something: who follows needs none of it
+	if c.fn.Sameness != nil && c.asked == nil { // before all that costs something: who follows needs none of it
 		if err := c.join(); err != nil || c.ours != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/discovery"
 	"github.com/weir-gateway/weir/proxy"
 )
 
@@ -282,6 +284,8 @@ func TestWhoAsksForTheSame(t *testing.T) {
 	f("vary: [authorization]", "GET /|Authorization: a", "GET /", false)
 	f("", "GET /|Priority: high", "GET /|Priority: low", false)
 	f("", "GET /|Priority: high", "GET /|Priority: u=0", true)
+	f("vary: [x-forwarded-for]", "GET /|X-Forwarded-For: 10.0.0.1", "GET /|X-Forwarded-For: 10.0.0.2", false)
+	f("vary: [x-forwarded-for]", "GET /|X-Forwarded-For: 10.0.0.1", "GET /|X-Forwarded-For: 10.0.0.1", true)
 	f("ignore: [X-Debug]", "GET /|X-Debug: 1", "GET /|x-debug: 2", true)
 	f("", "GET /|X-Hop: 1|Connection: x-hop", "GET /", true) // it does not pass
 
@@ -373,6 +377,9 @@ func TestWhichAnswersAreShared(t *testing.T) {
 	f("vary by what nobody has", "", reply("x", "Vary: Origin, Cookie"), true, false)
 	f("vary by more", "", reply("x", "Vary: Accept", "Vary: User-Agent"), false, true)
 	f("vary by what is ignored", "ignore: [x-debug]", reply("x", "Vary: X-Debug"), false, true)
+	f("vary by whom weir tells of", "", reply("x", "Vary: X-Forwarded-For"), false, true)
+	f("vary by the request id", "", reply("x", "Vary: X-Request-Id"), false, true)
+	f("vary by what is asked of weir", "", reply("x", "Vary: X-Forwarded-Proto, Host"), true, false)
 	f("vary by anything", "", reply("x", "Vary: *"), false, true)
 	f("vary by what is listed", "vary: [user-agent]", reply("x", "Vary: User-Agent"), true, false)
 	f("public", "", reply("x", "Cache-Control: public, max-age=0"), true, false)
@@ -792,6 +799,95 @@ func TestFollowersOfAStart(t *testing.T) {
 	g.inState("warm")
 }
 
+// What a route sets in requests is the same of all its calls, and what it takes out is
+// not asked.
+func TestRoutesThatChangeRequestsAreCollapsed(t *testing.T) {
+	s := newSight(t)
+	doc := strings.Replace(s.doc(""), "path_prefix: /,", "path_prefix: /, request_headers: { set: { x-env: test, authorization: ours }, add: { x-more: '1' }, remove: [cookie] },", 1)
+	g := start(t, doc, parts{})
+	leads, follows, alone := g.dial(), g.dial(), g.dial()
+	leads.send("GET / HTTP/1.1\r\nHost: h\r\nCookie: a=b\r\nX-Env: mine\r\n\r\n")
+	eventually(t, "it is on its way", func() bool { return s.asked.Load() == 1 })
+	follows.send("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YTpi\r\n\r\n")
+	g.waiting(1)
+	alone.send("GET / HTTP/1.1\r\nHost: h\r\nX-More: 2\r\n\r\n")
+	eventually(t, "what one says besides counts", func() bool { return s.asked.Load() == 2 })
+	for range 2 {
+		s.answers(reply("x"))
+	}
+	for _, c := range []*client{leads, follows, alone} {
+		c.want("GET", 200)
+	}
+	g.landed()
+}
+
+// An answer that a call has from its fallback is given to nobody, so nobody waits for it.
+func TestFallbacksAreNotCollapsed(t *testing.T) {
+	s, down := newSight(t), &stage{}
+	doc := "functions: { g: { cold_start: { scaler: process }, process: { command: [none] } }, f: { collapse: {}, endpoints: ['" + s.addr + "'] } }\n" +
+		"routes: [{ path_prefix: /, function: g, while_cold: { fallback: { function: f, after: 10ms } } }]\n"
+	g := start(t, doc, parts{provider: discovery.Merge(discovery.NewStatic(slog.New(slog.DiscardHandler)), down), scalers: map[string]coldstart.Scaler{"process": down}})
+	var clients []*client
+	for i := range 2 {
+		c := g.dial()
+		c.send(get)
+		clients = append(clients, c)
+		eventually(t, "it is at the fallback", func() bool { return s.asked.Load() == int64(1+i) })
+	}
+	for range clients {
+		s.answers(reply("x"))
+	}
+	for _, c := range clients {
+		c.want("GET", 200)
+	}
+}
+
+// The memory for an answer of which the length is known is counted as soon as it is taken.
+func TestRoomForAnswersIsCounted(t *testing.T) {
+	s := newSight(t)
+	g := start(t, s.doc("max_body: 100, max_bytes: 150"), parts{})
+	leads, follows := g.dial(), g.dial()
+	leads.send(get)
+	eventually(t, "it is on its way", func() bool { return s.asked.Load() == 1 })
+	follows.send(get)
+	g.waiting(1)
+	s.answers("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n") // of which the body does not come
+	eventually(t, "all of it is counted", func() bool {
+		_, bytes := g.keeper.Table().Functions["f"].Flights.Waiting()
+		return bytes == 100
+	})
+	_, _ = leads.Close(), follows.Close()
+	g.landed()
+}
+
+// An endpoint that does not answer in the time of one try has failed, and those who
+// waited for that find it out together, not one after the other.
+func TestFollowersOfATryThatRunsOutOfTime(t *testing.T) {
+	s := newSight(t)
+	g := start(t, strings.Replace(s.doc(""), "f: {", "f: { timeouts: { per_try: 300ms },", 1), parts{})
+	var unshared atomic.Int64
+	g.peek = func(c *proxy.Call) {
+		if result, _ := c.Collapsed(); result == proxy.Unshared {
+			unshared.Add(1)
+		}
+	}
+	const n = 4
+	var clients []*client
+	for i := range n {
+		c := g.dial()
+		c.send(get)
+		clients = append(clients, c)
+		if i == 0 {
+			eventually(t, "it is on its way", func() bool { return s.asked.Load() == 1 })
+		}
+	}
+	for _, c := range clients {
+		c.problem(504)
+	}
+	eventually(t, "all who followed went by themselves", func() bool { return unshared.Load() == n-1 })
+	g.landed()
+}
+
 // A flight goes on when its function begins anew with another scaler.
 func TestFlightOfAFunctionThatBeginsAnew(t *testing.T) {
 	one, two := &stage{}, &stage{}
@@ -820,5 +916,33 @@ func TestFlightOfAFunctionThatBeginsAnew(t *testing.T) {
 	}
 	if calls, bytes := old.Waiting(); asked.Load() != 1 || calls != 0 || bytes != 0 || old.Open() != 0 {
 		t.Errorf("asked %d times; %d follow, %d bytes", asked.Load(), calls, bytes)
+	}
+}
+
+// Whether two asked the same is said by what the function was when they came, also
+// where it has become another meanwhile by which they did not.
+func TestFlightOfAFunctionThatVariesByMoreNow(t *testing.T) {
+	one, two := &stage{}, &stage{}
+	doc := func(scaler, vary string) string {
+		return "scalers: { one: { type: webhook, url: 'http://127.0.0.1:1' }, two: { type: webhook, url: 'http://127.0.0.1:1' } }\n" +
+			"functions: { f: { collapse: { vary: [" + vary + "] }, cold_start: { scaler: " + scaler + " }, webhook: {} } }\nroutes: [{ path_prefix: /, function: f }]\n"
+	}
+	g := start(t, doc("one", "accept"), parts{provider: byScaler{"one": one, "two": two}, scalers: map[string]coldstart.Scaler{"one": one, "two": two}})
+	german, english := g.dial(), g.dial()
+	german.send("GET / HTTP/1.1\r\nHost: h\r\nAccept-Language: de\r\n\r\n")
+	g.held(1)
+	english.send("GET / HTTP/1.1\r\nHost: h\r\nAccept-Language: en\r\n\r\n")
+	g.waiting(1)
+	g.reload(doc("two", "accept-language"))
+	g.held(1)
+	two.raise(t, 0, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Language")
+		_, _ = io.WriteString(w, r.Header.Get("Accept-Language"))
+	})
+	if got := german.want("GET", 200); got != "de" {
+		t.Errorf("%q", got)
+	}
+	if got := english.want("GET", 200); got != "en" {
+		t.Errorf("%q", got)
 	}
 }

@@ -187,6 +187,14 @@ func fieldsOf(rules *config.HeaderRules) *Fields {
 	return f
 }
 
+// Added is how many fields Apply puts behind the others, the same for every head.
+func (f *Fields) Added() int {
+	if f == nil {
+		return 0
+	}
+	return len(f.more)
+}
+
 // Apply makes the changes, and returns the fields with those that are new.
 func (f *Fields) Apply(fields []message.Field) []message.Field {
 	if f == nil {

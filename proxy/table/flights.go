@@ -1,6 +1,7 @@
 package table
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 type Flights struct {
 	mu      sync.Mutex // guards all below, and all of Flight, Follower and Answer that is not frozen
 	open    map[Question]*Flight
-	closed  map[*Flight]bool       // with followers, whom it will have an answer for soon
+	closed  map[*Flight]bool       // with followers, and nobody else may follow
 	apart   map[Question]time.Time // of which nobody waits for another before that moment
+	swept   time.Time              // when what is over was taken out of apart
 	waiting int                    // how many follow
 	bytes   int                    // of answers
 	ended   bool
@@ -185,6 +187,10 @@ func (fl *Flight) Disperse(apart bool, now time.Time) {
 	fl.kept = 0
 	fl.tellAllLocked(Alone)
 	if apart && !f.ended && len(fl.question.Text) <= longestApart {
+		if now.Sub(f.swept) >= apartFor { // a question keeps its route, of a table that may have gone
+			f.swept = now
+			maps.DeleteFunc(f.apart, func(_ Question, until time.Time) bool { return !now.Before(until) })
+		}
 		if len(f.apart) >= mostApart {
 			clear(f.apart) // they will be found out again
 		}
@@ -212,6 +218,8 @@ func (fl *Flight) handOverLocked() {
 	delete(f.closed, fl)
 	if f.open[fl.question] == nil {
 		f.openLocked(fl)
+	} else { // others follow that one
+		f.closed[fl] = true
 	}
 }
 

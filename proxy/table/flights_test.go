@@ -158,6 +158,43 @@ func TestFlightsAsTheModel(t *testing.T) {
 	})
 }
 
+// Who waits for a call that another has begun to lead beside is told when weir ends.
+func TestFlightHandedOverBesideAnother(t *testing.T) {
+	var f Flights
+	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
+	now := time.Now()
+	var second, third, other Follower
+	first, _ := f.Join(&second, make(parker, 1), nil, []byte("a"), s, now)
+	f.Join(&second, make(parker, 1), nil, []byte("a"), s, now)
+	f.Join(&third, make(parker, 1), nil, []byte("a"), s, now)
+	first.Depart()
+	if _, verdict := f.Join(&other, make(parker, 1), nil, []byte("a"), s, now); verdict != Leads {
+		t.Fatalf("joined as %d a flight that has departed", verdict)
+	}
+	first.HandOver()
+	f.Close()
+	if a, b := second.Verdict(), third.Verdict(); a != Leads || b != Ended {
+		t.Fatalf("%d and %d", a, b)
+	}
+}
+
+// What is known of answers that are one client's own is forgotten: it would keep routes
+// of tables that nobody has any more.
+func TestApartIsForgotten(t *testing.T) {
+	var f Flights
+	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
+	now := time.Now()
+	for range 50 {
+		flight, _ := f.Join(&Follower{}, make(parker, 1), &Route{}, []byte("a"), s, now)
+		flight.Depart()
+		flight.Disperse(true, now)
+		now = now.Add(apartFor)
+	}
+	if n := len(f.apart); n > 2 {
+		t.Errorf("%d are remembered", n)
+	}
+}
+
 // Two calls ask the same if and only if they have the same values of what counts.
 func TestSamenessIsThatOfValues(t *testing.T) {
 	s := newSameness(&config.Function{

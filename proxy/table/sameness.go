@@ -12,18 +12,25 @@ import (
 type Sameness struct {
 	places map[string]int // of fields in the question, from 1 on, by their names in lower case; 0: they make no difference
 	count  int
+	// Told are the fields in the question that weir writes into requests, whatever the
+	// client says: the same value is not known from the client's own.
+	Told []message.ID
 }
 
 func newSameness(fn *config.Function) *Sameness {
 	if fn.Collapse == nil {
 		return nil
 	}
-	s := &Sameness{map[string]int{}, len(fn.Collapse.Vary)}
+	s := &Sameness{places: map[string]int{}, count: len(fn.Collapse.Vary)}
 	for _, name := range append([]string{fn.Deadline.Header}, fn.Collapse.Ignore...) {
 		s.places[strings.ToLower(name)] = 0
 	}
 	for i, name := range fn.Collapse.Vary {
 		s.places[strings.ToLower(name)] = 1 + i
+		switch id := message.Lookup([]byte(name)); id {
+		case message.XForwardedFor, message.Forwarded, message.XRequestID:
+			s.Told = append(s.Told, id)
+		}
 	}
 	return s
 }
@@ -106,8 +113,8 @@ func makesNoDifference(name []byte) bool {
 	switch string(name) {
 	case "accept", "accept-charset", "accept-encoding", "accept-language", "dnt", "priority", "referer", "save-data",
 		"sec-gpc", "sec-purpose", "upgrade-insecure-requests", "user-agent", // of content, RFC 9110 section 12.5, and what browsers send
-		"b3", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id", "x-cloud-trace-context", "x-correlation-id", // of traces
-		"forwarded", "true-client-ip", "via", "x-client-ip", "x-cluster-client-ip", "x-real-ip", "x-weir-overflow", // of the way here
+		"b3", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id", "x-cloud-trace-context", "x-correlation-id", "x-request-id", // of traces
+		"forwarded", "true-client-ip", "via", "x-client-ip", "x-cluster-client-ip", "x-forwarded-for", "x-real-ip", "x-weir-overflow", // of the way here
 		"grpc-timeout", "max-forwards", "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-rq-timeout-ms", "x-request-timeout-ms":
 		return true
 	}
