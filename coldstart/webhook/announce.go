@@ -128,7 +128,7 @@ func (p *Platform) gone(function string, t told) {
 	if i := slices.IndexFunc(f.known, func(in instance) bool { return in.id == t.ID }); i >= 0 {
 		since = f.known[i].since
 		f.known = slices.Delete(slices.Clone(f.known), i, i+1)
-	} else if t.Failed == "" || slices.Contains(f.buried, t.ID) {
+	} else if t.Failed == "" || slices.Contains(f.buried, t.ID) || f.wasMissed(t.ID) {
 		asked = true // nobody knew it: no news
 	}
 	f.bury(t.ID)

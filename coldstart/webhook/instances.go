@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"net/netip"
@@ -28,11 +29,12 @@ type function struct {
 	// Guarded by Platform.mu.
 	known    []instance
 	slots    int
-	want     int       // instances that are expected,
-	wanted   time.Time // since when,
-	until    time.Time // and until when it makes sense to look for them
-	lowering bool      // a request for fewer is under way: who goes now was asked to
-	buried   []string  // ids whose end was told, as long as the platform repeats it
+	want     int                  // instances that are expected,
+	wanted   time.Time            // since when,
+	until    time.Time            // and until when it makes sense to look for them
+	lowering bool                 // a request for fewer is under way: who goes now was asked to
+	buried   []string             // ids whose end was told, as long as the platform repeats it
+	missed   map[string]time.Time // when those were told that were not listed any more: why, may yet be said
 }
 
 // An instance is one as far as weir knows it.
@@ -243,21 +245,35 @@ type end struct {
 func (p *Platform) endsLocked(f *function, before []instance, failed []told, why purpose) (ends []end) {
 	buried := f.buried
 	f.buried = nil
+	now := time.Now()
+	maps.DeleteFunc(f.missed, func(_ string, told time.Time) bool { return now.Sub(told) > unlisted })
 	for _, t := range failed {
 		f.bury(t.ID)
 		if i := slices.IndexFunc(before, func(in instance) bool { return in.id == t.ID }); i >= 0 {
 			ends = append(ends, end{before[i].since, t.err(f.name)})
 			before = slices.Delete(slices.Clone(before), i, i+1)
-		} else if !slices.Contains(buried, t.ID) && !why.limit && !f.wanted.IsZero() {
+		} else if !slices.Contains(buried, t.ID) && !f.wasMissed(t.ID) && !why.limit && !f.wanted.IsZero() {
 			ends = append(ends, end{f.wanted, t.err(f.name)})
 		}
 	}
 	for _, in := range before {
 		if find(f.known, in) < 0 && !f.lowering {
 			ends = append(ends, end{in.since, fmt.Errorf("instance %s of %q has gone without being asked to", in.id, f.name)})
+			if f.missed == nil {
+				f.missed = map[string]time.Time{}
+			}
+			f.missed[in.id] = now
 		}
 	}
 	return ends
+}
+
+// wasMissed tells whether the end of an instance was told already because it was not
+// listed any more: it is one end, though why it came is said later.
+func (f *function) wasMissed(id string) bool {
+	_, was := f.missed[id]
+	delete(f.missed, id)
+	return was
 }
 
 // bury notes whose end was told. Of a platform that lists nothing the last ones

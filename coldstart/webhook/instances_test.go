@@ -151,6 +151,8 @@ func TestInstanceLostSilently(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		s.wants(t)
 		s.wasTold(t, `instance a of "f" has gone without being asked to`)
+		s.gone("f", told{ID: "a", Failed: "out of memory"}) // which says why, and is the same end
+		s.wasTold(t)
 	})
 }
 
