@@ -334,11 +334,15 @@ func (s shared) give(c *Call) error {
 	fields := append(r.Fields[:0], s.Head.Fields...)
 	*r = s.Head
 	r.Fields = fields
-	dated := false
+	dated, told := false, false
 	for i := range fields {
 		dated = dated || fields[i].ID == message.Date
+		told = told || message.EqualNames(fields[i].Name, collapsedField.Name) // by another weir
 	}
-	r.Added = append(c.addedToResponse(dated), collapsedField, message.Field{Name: message.Name(message.Via), Value: via})
+	r.Added = append(c.addedToResponse(dated), message.Field{Name: message.Name(message.Via), Value: via})
+	if !told {
+		r.Added = append(r.Added, collapsedField)
+	}
 	c.answered = true
 	if err := c.Down.WriteHead(r); err != nil {
 		return err

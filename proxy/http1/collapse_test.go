@@ -434,7 +434,8 @@ func TestWhoLeadsMayLeave(t *testing.T) {
 	second := ask("")
 	g.waiting(1)
 	third := ask("")
-	impatient := ask("X-Request-Timeout-Ms: 50\r\n")
+	g.waiting(2) // who is older leads first
+	impatient := ask("X-Request-Timeout-Ms: 1000\r\n")
 	g.waiting(3)
 	if _, p := impatient.problem(504); p["cause"] != "UT" {
 		t.Errorf("%v", p)
@@ -455,7 +456,7 @@ func TestWhoLeadsMayLeave(t *testing.T) {
 	}
 	g.landed()
 
-	short := ask("X-Request-Timeout-Ms: 200\r\n")
+	short := ask("X-Request-Timeout-Ms: 1000\r\n")
 	asked(3)
 	long := ask("")
 	g.waiting(1)
@@ -749,7 +750,7 @@ func TestFollowersOfAStart(t *testing.T) {
 		doc := fmt.Sprintf("functions: { f: { collapse: {}, cold_start: { scaler: process%s }, process: { command: [none] }%s } }\nroutes: [{ path_prefix: /, function: f }]\n", coldStart, more)
 		return start(t, doc, parts{provider: s, scalers: map[string]coldstart.Scaler{"process": s}}), s
 	}
-	g, _ := down(", max_wait: 300ms", "")
+	g, _ := down(", max_wait: 1s", "")
 	leads, follows := g.dial(), g.dial()
 	leads.send(get)
 	g.held(1)
@@ -762,7 +763,7 @@ func TestFollowersOfAStart(t *testing.T) {
 	}
 	g.landed()
 
-	g, _ = down(", start_timeout: 300ms", "")
+	g, _ = down(", start_timeout: 1s", "")
 	leads, follows = g.dial(), g.dial()
 	leads.send(get)
 	g.held(1)
@@ -776,7 +777,7 @@ func TestFollowersOfAStart(t *testing.T) {
 	g.landed()
 
 	const browser = "GET / HTTP/1.1\r\nHost: h\r\nAccept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n\r\n"
-	g, _ = down("", ", while_cold: { waiting_page: { after: 100ms } }")
+	g, _ = down("", ", while_cold: { waiting_page: { after: 1s } }")
 	one, two := g.dial(), g.dial()
 	for i, c := range []*client{one, two} {
 		c.send(browser)
@@ -788,7 +789,7 @@ func TestFollowersOfAStart(t *testing.T) {
 		}
 	}
 
-	g, s := down("", ", while_cold: { fallback: { status: 200, body: later, after: 100ms } }")
+	g, s := down("", ", while_cold: { fallback: { status: 200, body: later, after: 1s } }")
 	for i, c := range []*client{g.dial(), g.dial()} {
 		c.send(get)
 		g.held(i + 1)
@@ -842,6 +843,23 @@ func TestFallbacksAreNotCollapsed(t *testing.T) {
 	}
 }
 
+// An answer that two weirs have collapsed says so once.
+func TestCollapsedTwice(t *testing.T) {
+	s := newSight(t)
+	g := start(t, s.doc(""), parts{})
+	leads, follows := g.dial(), g.dial()
+	leads.send(get)
+	eventually(t, "it is on its way", func() bool { return s.asked.Load() == 1 })
+	follows.send(get)
+	g.waiting(1)
+	s.answers(reply("x", "x-weir-collapsed: 1"))
+	for _, c := range []*client{leads, follows} {
+		if r, _, err := c.answer("GET"); err != nil || len(r.Header.Values("X-Weir-Collapsed")) != 1 {
+			t.Errorf("%v %v", r, err)
+		}
+	}
+}
+
 // The memory for an answer of which the length is known is counted as soon as it is taken.
 func TestRoomForAnswersIsCounted(t *testing.T) {
 	s := newSight(t)
@@ -864,7 +882,7 @@ func TestRoomForAnswersIsCounted(t *testing.T) {
 // waited for that find it out together, not one after the other.
 func TestFollowersOfATryThatRunsOutOfTime(t *testing.T) {
 	s := newSight(t)
-	g := start(t, strings.Replace(s.doc(""), "f: {", "f: { timeouts: { per_try: 300ms },", 1), parts{})
+	g := start(t, strings.Replace(s.doc(""), "f: {", "f: { timeouts: { per_try: 1s },", 1), parts{})
 	var unshared atomic.Int64
 	g.peek = func(c *proxy.Call) {
 		if result, _ := c.Collapsed(); result == proxy.Unshared {
