@@ -121,6 +121,7 @@ func TestThousandAskForTheSame(t *testing.T) {
 	const n = 1000
 	for i := range n {
 		c := g.dial()
+		_ = c.SetDeadline(time.Now().Add(time.Minute)) // beside others' work a thousand take a while
 		fmt.Fprintf(c, "GET /a?b=%%20 HTTP/1.1\r\nHost: h\r\nUser-Agent: %d\r\nX-Request-Id: id-%d\r\n\r\n", i, i)
 		clients = append(clients, c)
 		if i == 0 {
@@ -180,6 +181,7 @@ func TestThousandAskForTheSameOfWhatIsDown(t *testing.T) {
 	const n = 1000
 	for i := range n {
 		c := g.dial()
+		_ = c.SetDeadline(time.Now().Add(time.Minute)) // beside others' work a thousand take a while
 		c.send(get)
 		clients = append(clients, c)
 		if i == 0 {
