@@ -30,7 +30,7 @@ func (p *Proxy) again(c *Call, err error) (again bool, end error) {
 	switch {
 	case err == nil && c.returnable:
 		return c.comeBack()
-	case err == nil && (r == nil || c.Response.Status < 400):
+	case err == nil && (r == nil || c.Response.Status < 400 || c.away): // away: the holder has tried again
 		return false, nil
 	case r == nil || c.metStale(err) || c.fn.Start != nil && err != nil && faultOf(err).again == beforeSent:
 		c.err = err

@@ -102,7 +102,7 @@ var nameSetCookie = []byte("Set-Cookie")
 
 // addCookie names the endpoint of the answer, if the client's cookie does not.
 func (c *Call) addCookie(fields []message.Field) []message.Field {
-	if c.fn.StickyCookie == nil || !c.relayed || c.last == nil || c.kept {
+	if c.fn.StickyCookie == nil || !c.relayed || c.last == nil || c.kept || c.heldBy != nil { // else the holder has named it
 		return fields
 	}
 	start := len(c.scratch)

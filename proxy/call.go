@@ -27,6 +27,7 @@ type Call struct {
 	handed       []byte                    // the function that another router handed the call over for; nil: none did
 	away         bool                      // it has a place with another router
 	returnable   bool                      // that one did not take it
+	notTaken     int                       // how many of its tries ended so, or did not reach one
 	heldBy       *table.Endpoint           // the router that had it; nil: it stayed here
 	askedHolders int                       // how many of the function's holders it has asked
 	toldHolder   int                       // 1 + where in Request.Added that one is told the function; 0 is nowhere

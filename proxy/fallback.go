@@ -19,7 +19,7 @@ var coldFallback = message.Field{Name: message.Name(message.XWeirCold), Value: [
 // fallback is what has the call if its own function does not; nil if nothing, or
 // it has it already.
 func (c *Call) fallback() *config.Fallback {
-	if c.to == nil || c.to.WhileCold == nil || c.from != nil || c.tries > 0 {
+	if c.to == nil || c.to.WhileCold == nil || c.from != nil || c.tries > c.notTaken {
 		return nil
 	}
 	return c.to.WhileCold.Fallback
@@ -61,7 +61,8 @@ func (p *Proxy) enter(c *Call, function string) error {
 	}
 	c.leave(time.Now())
 	c.waited, c.held, c.cold = c.held, 0, false
-	c.limits = nil  // of a function that has it no more
+	c.limits = nil // of a function that has it no more
+	c.askedHolders = 0
 	c.leads = false // the other function's start, if it has one at all, is not the one it led
 	c.fn, c.Trailers, c.Idle = next, next.Trailers, next.Timeouts.StreamIdle
 	return p.admit(c)

@@ -33,17 +33,22 @@ func (p *Proxy) forward(c *Call) error {
 	if c.recording != nil {
 		c.noteTry(err)
 	}
-	if err == nil || c.hedged || faultOf(err).again != beforeSent {
+	isRouter := err == nil && c.away && c.handedTo()
+	switch {
+	case c.away && err != nil && faultOf(err).again == beforeSent:
+		c.notTaken++
+	case c.returnable: // neither had it
+	case err == nil || c.hedged || faultOf(err).again != beforeSent:
 		c.reached = true
 	}
 	if err == nil {
-		if c.away && !c.handedTo() {
+		if c.away && !isRouter {
 			p.log.Warn("a router does not know of calls that are handed over; is it an address of its listeners, and the same weir?",
 				"router", c.ep.Addr, "function", c.fn.Name)
 			c.ep.Doubt()
 		}
 		c.answer = ended
-		c.noteLatency(c.ep, c.answer-c.sent, now, c.Response.Status < 500)
+		c.noteLatency(c.ep, c.answer-c.sent, now, c.Response.Status < 500 && !c.away) // there it may have been held
 		if !c.LateAt.IsZero() && c.lateness == 0 && now.Before(c.LateAt) {
 			c.ep.Outrun.Won()
 		}
@@ -83,8 +88,8 @@ func (p *Proxy) forward(c *Call) error {
 	if result != TimedOut {
 		return err
 	}
-	c.noteLatency(c.ep, ended-c.sent, now, true)
-	if c.fn.Timeouts.PerTry > 0 && now.Before(c.Deadline) {
+	c.noteLatency(c.ep, ended-c.sent, now, !c.away)
+	if c.fn.Timeouts.PerTry > 0 && !c.away && now.Before(c.Deadline) {
 		return errTryTime
 	}
 	return errDeadline
@@ -100,7 +105,7 @@ func isRefused(err error) bool {
 // than the whole call.
 func (c *Call) try() error {
 	whole, afterBody := c.Deadline, c.AfterBody
-	if most := c.fn.Timeouts.PerTry; most > 0 {
+	if most := c.fn.Timeouts.PerTry; most > 0 && !c.away { // there it may be held
 		if soon := c.Sent.Add(most); soon.Before(whole) {
 			c.Deadline = soon
 		}

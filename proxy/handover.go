@@ -49,7 +49,7 @@ func (c *Call) receive() error {
 // not ask anew whenever it looks for a slot.
 func (c *Call) handOver(now time.Time) bool {
 	holders := c.fn.Holders()
-	if c.askedHolders >= len(holders) || c.handed != nil || c.hopped || !c.fn.HandOver() {
+	if c.askedHolders >= len(holders) || c.handed != nil || c.hopped || c.isCopy() || !c.fn.HandOver() {
 		return false
 	}
 	for c.askedHolders < len(holders) {
@@ -79,6 +79,9 @@ func (c *Call) tellHolder(function string) {
 func (c *Call) handedTo() bool {
 	said := string(message.Get(c.Response.Fields, message.XWeirHanded))
 	c.returnable = said == string(refused.Value)
+	if c.returnable {
+		c.notTaken++
+	}
 	return said != ""
 }
 

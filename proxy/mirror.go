@@ -144,6 +144,12 @@ func (c *Call) drainAnswer() (whole bool) {
 // unheard is the client's side of a copy.
 type unheard struct{ offstage }
 
+// isCopy tells whether the call is a copy of another one.
+func (c *Call) isCopy() bool {
+	_, is := c.Down.(*unheard)
+	return is
+}
+
 func (u *unheard) WriteHead(*message.Response) error { return nil }
 func (u *unheard) Write([]byte) error                { return nil }
 func (u *unheard) Retract() bool                     { return true }

@@ -97,7 +97,7 @@ func (p *Proxy) resort(c *Call, end error) error {
 	}
 	if c.tries > 0 {
 		c.before = &Visit{c.fn, c.last, c.tries, c.results}
-		c.tries, c.stales, c.returned, c.results = 0, 0, 0, [NumResults]uint16{}
+		c.tries, c.stales, c.returned, c.notTaken, c.results = 0, 0, 0, 0, [NumResults]uint16{}
 		c.tried, c.last, c.stale, c.kept = [maxTried]*table.Endpoint{}, nil, nil, false
 	}
 	c.err = nil

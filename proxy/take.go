@@ -33,6 +33,7 @@ const maxReturns = 3
 // take finds the call an endpoint and a slot on it, standing in the function's
 // line if there is no room.
 func (p *Proxy) take(c *Call) error {
+	c.heldBy = nil                            // unless it goes to another router now
 	if c.fn.Hold.Empty() || c.isElsewhere() { // nobody waits for what it would take: being new is no advantage
 		if err := c.pick(); err != errNoRoom {
 			return err
@@ -52,7 +53,8 @@ func (c *Call) wait() (err error) {
 	}
 	until, passed := c.patience(now)
 	cold := c.fn.Start != nil && c.fn.Start.Status().State != "warm" // before Join, which may change it
-	claim := coldstart.Claim{Now: now, Until: until, Priority: c.priority(), Bytes: c.Down.Memory(), Again: c.tries > 0}
+	claim := coldstart.Claim{Now: now, Until: until, Priority: c.priority(), Bytes: c.Down.Memory()}
+	claim.Again = c.tries > c.notTaken || c.tries > 0 && c.held > 0 // who was refused by another router only is new here
 	if c.table != nil && c.table.TenantHeader != nil {
 		key := c.tenantKey()
 		claim.Tenant, claim.Weight = coldstart.Tenant(key), c.table.TenantWeights[key]

@@ -54,7 +54,7 @@ var (
 // route has one, and a browser goes somewhere by it.
 func (c *Call) takesPage() bool {
 	return c.to != nil && c.to.WhileCold != nil && c.to.WhileCold.WaitingPage != nil && c.fn.Start != nil &&
-		c.tries == 0 && !c.detached && c.from == nil && isNavigation(&c.Request)
+		c.tries == c.notTaken && !c.detached && c.from == nil && isNavigation(&c.Request)
 }
 
 // showsPage tells whether the fault is shown as the waiting page: one of the
