@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -104,7 +105,7 @@ func (c *Call) comeBack() (again bool, end error) {
 // addHanded tells the router that handed the call over whether it was taken: not if
 // it was turned away at the door.
 func (c *Call) addHanded(added []message.Field) []message.Field {
-	if c.fault != nil && c.tries == 0 && c.held == 0 && (c.fault.status == 503 || c.fault.status == 421) {
+	if f := c.fault; f != nil && c.tries == 0 && c.held == 0 && (f.status == 503 || f.status == 421 || f.err == coldstart.ErrShare) {
 		return append(added, refused)
 	}
 	return append(added, taken)

@@ -168,3 +168,24 @@ func TestRefusedCallComesBackToItsPlace(t *testing.T) {
 		c.want("GET", 200)
 	}
 }
+
+// The holder's line has its share of all calls that may be held: that is a refusal as any.
+func TestHolderHasItsShare(t *testing.T) {
+	t.Parallel()
+	asked, holder := routers(t, "", "", func(cfg *config.Config) {
+		trustLoopback(cfg)
+		cfg.ColdStart.MaxPending = 40
+	})
+	for range 20 {
+		holder.dial().send(get)
+	}
+	holder.held(20)
+	c := holder.dial()
+	c.send(get)
+	c.problem(429)
+	d := asked.dial()
+	d.send(get)
+	asked.held(1)
+	asked.raise(t, 0, hello)
+	d.want("GET", 200)
+}
