@@ -2,6 +2,7 @@ package table
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -254,5 +255,29 @@ func BenchmarkArrange(b *testing.B) {
 				some(policy, equal(10_000)...)
 			}
 		})
+	}
+}
+
+// Who weighs much is drawn as often as that says, however much all weigh together.
+func TestDrawTwoOfHeavyOnes(t *testing.T) {
+	set := &Set{}
+	for i := range 200 { // as Consul weighs at most, with one that weighs half
+		set.Endpoints = append(set.Endpoints, &Endpoint{Link: &Link{}, Endpoint: discovery.Endpoint{Weight: 65_535}, pull: 65_535 * steps * fineness})
+		if i == 199 {
+			set.Endpoints[i].pull /= 2
+		}
+	}
+	set.weigh()
+	random, late := rand.New(rand.NewPCG(1, 2)), 0 //nolint:gosec // drawn anew each time
+	for range 20_000 {
+		first, second := set.DrawTwo(random.Uint64())
+		for _, ep := range set.Endpoints[100:] {
+			if ep == first || ep == second {
+				late++
+			}
+		}
+	}
+	if late < 19_000 || late > 21_000 {
+		t.Errorf("the later half has %d of 40,000 draws", late)
 	}
 }

@@ -59,7 +59,7 @@ func (s *Set) DrawTwo(r uint64) (*Endpoint, *Endpoint) {
 		}
 		return s.Endpoints[i], s.Endpoints[j]
 	}
-	first, second := s.Draw(r>>32), s.Draw(r&0xffffffff)
+	first, second := s.Draw(r), s.Draw(mix(r)) // all of r for each: the sum of the weights may have over 32 bits
 	for tries := 0; first == second && tries < 3; tries++ {
 		r = mix(r + 1)
 		second = s.Draw(r >> 1)
