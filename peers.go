@@ -65,7 +65,7 @@ func (g *gateway) awaitPeers(ctx context.Context) {
 	select {
 	case <-g.peers.Heard():
 	case <-timer.C:
-		g.keeper.Routers([]table.Router{{Self: true}}) // until somebody does
+		g.keeper.Alone()
 		g.log.Warn("nobody has said yet which routers there are; limits that are shared are whole here until somebody does")
 	case <-ctx.Done():
 	}

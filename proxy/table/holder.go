@@ -34,7 +34,13 @@ const restFor = 2 * time.Second
 // Routers hands in which routers there are, this one among them. The newest ones count;
 // it never blocks.
 func (k *Keeper) Routers(all []Router) {
-	k.inbox.put(func() { k.inbox.routers = all })
+	k.inbox.put(func() { k.inbox.routers = append([]Router{}, all...) })
+}
+
+// Alone says that nobody has said in time which routers there are: until somebody does,
+// this one holds every function. It never blocks.
+func (k *Keeper) Alone() {
+	k.inbox.put(func() { k.inbox.alone = true })
 }
 
 // meet takes over which routers there are.
@@ -70,8 +76,8 @@ func (k *Keeper) newRouter(address string) *Endpoint {
 	return &Endpoint{Link: link, Endpoint: discovery.Endpoint{ID: "router " + address, Addr: address, Weight: 1}}
 }
 
-// place finds out who holds a function. Until it is known who there is nobody else does,
-// though what runs without a call waits for that.
+// place finds out who holds a function. Until it is known for the first time who there
+// is nobody else does, though what runs without a call waits for that.
 func (k *Keeper) place(fn *Function) {
 	one := fn.ColdStart.Placement == "one_router"
 	if fn.Start == nil || !one && fn.holders.Load() == nil { // nearly all
@@ -80,7 +86,7 @@ func (k *Keeper) place(fn *Function) {
 	var before []*Endpoint
 	known := true
 	if one {
-		before, known = k.before(fn.Name), len(k.routers) > 0
+		before, known = k.before(fn.Name), k.routers != nil
 	}
 	fn.handed.SetLimit(cmp.Or(fn.ColdStart.Concurrency, leastHanded))
 	fn.holders.Store(&before)

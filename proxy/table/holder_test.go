@@ -85,11 +85,16 @@ func TestPlacementFollows(t *testing.T) {
 		self, other := first[1], first[0]
 		self.Self = true
 		want("nobody has said who there is", "this one", "cold")
+		k.Alone()
+		want("nobody has for a while", "this one", "starting")
 		k.Routers([]Router{self, other})
-		want("there are two", other.Address, "cold")
+		k.Alone() // it is known
+		want("there are two", other.Address, "starting")
 		link := k.function("f").Holders()[0]
 		k.Routers([]Router{self})
 		want("the other one has gone", "this one", "starting")
+		k.Routers(nil)
+		want("there are none", "this one", "starting")
 		k.Routers([]Router{self, other})
 		want("it is back", other.Address, "starting")
 		if k.function("f").Holders()[0] == link {

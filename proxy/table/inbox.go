@@ -19,6 +19,7 @@ type inbox struct {
 	after   []func() // to call when config is the table
 	part    *shaping.Part
 	routers []Router
+	alone   bool
 	reports map[*watch]report
 	proven  map[probed]time.Time // since when it is known
 	doubts  map[doubt]struct{}
@@ -75,6 +76,7 @@ type news struct {
 	after   []func() // to call when config is the table
 	part    *shaping.Part
 	routers []Router
+	alone   bool
 	reports map[*watch]report
 	proven  map[probed]time.Time
 	doubts  map[doubt]struct{}
@@ -84,8 +86,8 @@ type news struct {
 func (i *inbox) take() news {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	n := news{i.config, i.after, i.part, i.routers, i.reports, i.proven, i.doubts, i.shaken}
-	i.config, i.after, i.part, i.routers = nil, nil, nil, nil
+	n := news{i.config, i.after, i.part, i.routers, i.alone, i.reports, i.proven, i.doubts, i.shaken}
+	i.config, i.after, i.part, i.routers, i.alone = nil, nil, nil, nil, false
 	i.reports = map[*watch]report{}
 	i.proven = map[probed]time.Time{}
 	i.doubts = map[doubt]struct{}{}

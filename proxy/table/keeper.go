@@ -143,6 +143,9 @@ func (k *Keeper) handle(ctx context.Context, n news) {
 	if n.part != nil {
 		k.divide(*n.part)
 	}
+	if n.routers == nil && n.alone && k.routers == nil {
+		n.routers = []Router{{Self: true}}
+	}
 	if n.routers != nil {
 		k.meet(n.routers)
 	}

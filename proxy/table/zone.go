@@ -63,7 +63,10 @@ func (w *watch) zones(set *Set, policy config.LoadBalancing, now time.Time) *Zon
 	if here == 0 || here == whole {
 		return nil
 	}
-	even := 1 / float64(len(pulls))
+	even, fine := 1/float64(len(pulls)), float64(fineness)
+	if policy.Policy == "round_robin" {
+		fine = 1 // or a round has tens of thousands of turns, and is made anew whenever one fares otherwise
+	}
 	z := &Zones{Stays: min(1, here/whole/even), Near: &Set{Version: set.Version, turn: &w.turns.near}}
 	z.upTo = scaled(z.Stays)
 	far := &Set{Version: set.Version, turn: &w.turns.far}
@@ -74,7 +77,7 @@ func (w *watch) zones(set *Set, policy config.LoadBalancing, now time.Time) *Zon
 		}
 		if part := pulls[ep.Zone] / whole; part > even {
 			there := *ep
-			there.pull = max(1, int(math.Round(float64(ep.Pull())*fineness*(part-even)/part)))
+			there.pull = max(1, int(math.Round(float64(ep.Pull())*fine*(part-even)/part)))
 			far.Endpoints = append(far.Endpoints, &there)
 		}
 	}

@@ -132,3 +132,18 @@ func TestZonesLeaveEachItsDue(t *testing.T) {
 		}
 	})
 }
+
+// A round of the endpoints elsewhere is short, although their parts are odd: it is made
+// anew whenever an endpoint fares otherwise.
+func TestZonesMakeShortRounds(t *testing.T) {
+	var endpoints []*Endpoint
+	for _, ep := range append(append(zoned("a", "x", 3), zoned("a", "y", 41)...), zoned("a", "z", 59)...) {
+		endpoints = append(endpoints, &Endpoint{Link: &Link{}, Endpoint: ep})
+	}
+	w := &watch{zone: "x", fn: &Function{}}
+	w.fn.LoadBalancing.Zones, w.fn.LoadBalancing.Policy = "prefer", "round_robin"
+	z := w.zones(&Set{Endpoints: endpoints}, w.fn.LoadBalancing, time.Now())
+	if n := len(z.Far.turns); n > 100*steps {
+		t.Errorf("a round of %d endpoints has %d turns", len(z.Far.Endpoints), n)
+	}
+}
