@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,8 @@ var (
 	changeParts     = flag.Int("change.parts", 8, "how many parts BenchmarkConfigChanges has: four, of which two are quiet, and again")
 	changeCalls     = flag.Int("change.calls", 5000, "how many calls a second it makes")
 	changeRate      = flag.Int("change.rate", 100, "how many changes a second in every other part")
+	changeNothing   = flag.Bool("change.nothing", false, "ask for /livez instead of changing anything: what the asking alone does")
+	changeEndpoints = flag.Bool("change.endpoints", false, "change the weight of one of the called function's two endpoints, in a file of discovery, and not the configuration")
 	changeFunctions = flag.Int("change.functions", 100, "how many functions with a route the configuration has")
 )
 
@@ -39,11 +43,17 @@ func BenchmarkConfigChanges(b *testing.B) {
 
 func changes(b *testing.B) {
 	stand := newStand(b, 2)
-	functions := []string{static("f", stand.addrs...)}
+	functions, top, file := []string{static("f", stand.addrs...)}, "", ""
+	if *changeEndpoints {
+		file = filepath.Join(b.TempDir(), "endpoints.json")
+		functions[0] = "  f: { service: \"file:f\" }\n"
+		top = fmt.Sprintf("discovery: { file: { path: %q } }\n", file)
+		weigh(b, file, stand.addrs, 1)
+	}
 	for i := range *changeFunctions - 1 {
 		functions = append(functions, static(fmt.Sprintf("g%d", i), stand.addrs...))
 	}
-	l := run(b, "", functions...)
+	l := run(b, top, functions...)
 	var took [2][]time.Duration // in quiet parts and in the others
 	var busy [2]time.Duration   // weir's processor time in the same
 	var p99 [2][]float64        // of each part
@@ -53,7 +63,16 @@ func changes(b *testing.B) {
 		ctx, cancel := context.WithTimeout(b.Context(), *changeFor)
 		var work sync.WaitGroup
 		if changing == 1 {
-			work.Go(func() { made += l.change(ctx) })
+			if file == "" {
+				work.Go(func() { made += l.change(ctx) })
+			} else {
+				work.Go(func() {
+					pace(ctx, time.Second/time.Duration(*changeRate), func(n int) {
+						weigh(b, file, stand.addrs, 1+n%2)
+						made++
+					})
+				})
+			}
 		}
 		before := l.cpu()
 		more, lost := l.callAll(ctx, b)
@@ -71,6 +90,7 @@ func changes(b *testing.B) {
 	b.ReportMetric(float64(failed), "failed")
 	b.ReportMetric(float64(made)/(float64(*changeParts/2)*changeFor.Seconds()), "changes/s")
 	b.ReportMetric(l.metric("weir_table_version"), "tables")
+	b.ReportMetric(l.metric("weir_discovery_lag_seconds_count"), "sets")
 	for i := range busy {
 		busy[i] /= time.Duration(max(len(took[i]), 1)) // a call's
 	}
@@ -135,11 +155,24 @@ func (l *lab) callAll(ctx context.Context, b *testing.B) (took []time.Duration, 
 	return took, lost.Load()
 }
 
+// weigh gives the first of a function's endpoints a weight.
+func weigh(b *testing.B, file string, addrs []string, weight int) {
+	text := fmt.Sprintf(`{"services":{"f":[{"address":%q,"weight":%d},{"address":%q}]}}`, addrs[0], weight, addrs[1])
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		b.Error(err)
+	} else if err := os.Rename(file+".new", file); err != nil {
+		b.Error(err)
+	}
+}
+
 // change changes the configuration until ctx ends, and returns how often.
 func (l *lab) change(ctx context.Context) (made int64) {
 	pace(ctx, time.Second/time.Duration(*changeRate), func(n int) {
 		body := fmt.Sprintf(`{"value":"%dms","author":"bench"}`, 10_000+n)
 		r, err := http.NewRequest(http.MethodPut, "http://"+l.admin+"/api/v1/config/overrides/functions/f/timeouts/request", strings.NewReader(body))
+		if *changeNothing {
+			r, err = http.NewRequest(http.MethodGet, "http://"+l.admin+"/livez", http.NoBody)
+		}
 		if err != nil {
 			l.t.Error(err)
 			return
