@@ -74,7 +74,7 @@ func (c *Call) atOnce(err error) bool {
 		if c.fn.Start == nil {
 			return c.tries < maxTries && c.bodyAgain()
 		}
-		if c.toldHolder != 0 { // each router is asked once
+		if c.heldBy != nil { // each router is asked once
 			return c.bodyAgain()
 		}
 		c.returned++

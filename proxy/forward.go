@@ -74,7 +74,7 @@ func (p *Proxy) forward(c *Call) error {
 		if c.away {
 			c.askedHolders-- // the same one, on another connection
 		}
-	case c.away && errors.Is(err, message.ErrConnect):
+	case c.away && result == ConnectFailed:
 		c.ep.Doubt()
 	case c.away:
 	case c.fn.Start != nil && isRefused(err): // it is connected to until it listens, or the start has taken too long

@@ -1,13 +1,19 @@
 package http1_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
@@ -188,4 +194,70 @@ func TestHolderHasItsShare(t *testing.T) {
 	asked.held(1)
 	asked.raise(t, 0, hello)
 	d.want("GET", 200)
+}
+
+// A way is a Transport that ends every try with an error.
+type way struct {
+	table.Transport
+	err   error
+	tries *atomic.Int64
+}
+
+func (w way) Try(*message.Exchange) error {
+	w.tries.Add(1)
+	return w.err
+}
+func (way) Configure(*table.Settings)   {}
+func (way) CloseIdle()                  {}
+func (way) Probe(context.Context) error { return nil }
+
+// blocked starts a router of which nobody can be connected to: no other router, and no
+// instance of its own.
+func blocked(t *testing.T, err error) (asked *router, there, here *atomic.Int64) {
+	t.Helper()
+	there, here = new(atomic.Int64), new(atomic.Int64)
+	asked = &router{stage: &stage{}}
+	asked.gateway = asked.stage.start(t, "", parts{
+		prepare: func(cfg *config.Config) { cfg.Functions["f"].ColdStart.Placement = "one_router" },
+		transport: func(addr string) table.Transport {
+			if addr == "10.0.0.1:80" {
+				return way{err: err, tries: there}
+			}
+			return way{err: fmt.Errorf("%w: %w", message.ErrConnect, unix.ECONNREFUSED), tries: here} // though probes are accepted
+		},
+	})
+	asked.handsTo(t, "10.0.0.1:80")
+	return asked, there, here
+}
+
+// A call that was to be handed over, and was not, goes back to the line as often as any
+// other: an instance that says it is ready and is not has a fault to tell.
+func TestReturnsAreCountedAfterARouter(t *testing.T) {
+	t.Parallel()
+	asked, there, here := blocked(t, message.ErrConnect)
+	c := asked.dial()
+	c.send(get)
+	asked.held(1)
+	asked.set(discovery.Endpoint{ID: "i", Addr: "127.0.0.1:1", Weight: 1})
+	c.want("GET", 502)
+	if there.Load() != 1 || here.Load() != 4 {
+		t.Errorf("%d tries at the router, %d at the instance; want 1 and 4", there.Load(), here.Load())
+	}
+}
+
+// Who does not accept a connection in time rests like one that refuses it: otherwise every
+// call would wait that long.
+func TestSilentRouterRests(t *testing.T) {
+	t.Parallel()
+	asked, there, _ := blocked(t, message.ErrConnectTimeout)
+	for range 3 {
+		c := asked.dial()
+		c.send(get)
+		asked.held(1)
+		_ = c.Close() // or the next one would stand behind it, and not look
+		asked.held(0)
+	}
+	if n := there.Load(); n != 1 {
+		t.Errorf("%d of 3 calls went to a router that does not accept connections", n)
+	}
 }
