@@ -106,12 +106,16 @@ func explainZones(cfg *config.Config, fn config.Function) []string {
 // now; nil: nobody knows from where.
 func (f *Function) ExplainShares(client *geo.Point) Shares {
 	set := f.Set()
+	s := f.explainRegions(set, client)
+	if z, zone := set.Preferred(); z != nil {
+		s.Why = append(s.Why, z.explain(zone))
+	}
+	return s
+}
+
+func (f *Function) explainRegions(set *Set, client *geo.Point) Shares {
 	if set.Split != nil {
-		s := set.Split.explain(f.Function, nil, client)
-		if z, zone := set.Preferred(); z != nil {
-			s.Why = append(s.Why, z.explain(zone))
-		}
-		return s
+		return set.Split.explain(f.Function, nil, client)
 	}
 	s := Shares{Function: f.Name, Shares: map[string]float64{}, Why: []string{"its endpoints are all in one region, of which nothing is said"}}
 	for _, ep := range set.Endpoints {
@@ -119,9 +123,6 @@ func (f *Function) ExplainShares(client *geo.Point) Shares {
 	}
 	if len(set.Endpoints) == 0 {
 		s.Why[0] = "it has no endpoints now"
-	}
-	if z, zone := set.Preferred(); z != nil {
-		s.Why = append(s.Why, z.explain(zone))
 	}
 	return s
 }

@@ -23,10 +23,10 @@ type Router struct {
 	Self    bool
 }
 
-// leastHanded is how many calls at once one instance without a limit
+// usualHanded is how many calls at once one instance without a limit
 // (cold_start.concurrency) is taken to have from another router: with more the function
 // is worth an instance there.
-const leastHanded = 10
+const usualHanded = 10
 
 // restFor is how long a router that could not be connected to is handed no call.
 const restFor = 2 * time.Second
@@ -88,7 +88,7 @@ func (k *Keeper) place(fn *Function) {
 	if one {
 		before, known = k.before(fn.Name), k.routers != nil
 	}
-	fn.handed.SetLimit(cmp.Or(fn.ColdStart.Concurrency, leastHanded))
+	fn.handed.SetLimit(cmp.Or(fn.ColdStart.Concurrency, usualHanded))
 	fn.holders.Store(&before)
 	fn.Start.Elsewhere(len(before) > 0 || !known)
 }

@@ -17,9 +17,7 @@ func (s *Split) carryNear(f config.Failover) {
 		r := &s.Regions[i]
 		r.carry = scaled(carry[i])
 		r.Set.part = 1 // all calls may be for it
-		if r.Share > 0 {
-			r.Set.Zones = r.Set.Zones.of(1 / r.Share)
-		}
+		r.Set.Zones = r.Set.Zones.of(1)
 		if r.carry > 0 {
 			s.callable = append(s.callable, r.Set.Endpoints...)
 		}

@@ -90,12 +90,6 @@ func stepOf(t time.Duration, s config.SlowStart) (step int, until time.Duration)
 	return step, max(time.Duration(math.Ceil(at)), time.Second) // as Ramp has it: as after a second
 }
 
-// asideUntil is when the next endpoint comes back that is set aside; zero if none is.
-func asideUntil(endpoints []*Endpoint, now time.Time) time.Time {
-	_, next := wellOf(endpoints, now)
-	return next
-}
-
 // rearrange has the Set of a function follow from how its endpoints fare now.
 func (k *Keeper) rearrange(w *watch) {
 	old := w.fn.Set()

@@ -76,15 +76,17 @@ func (k *Keeper) arrange(w *watch, set *Set) {
 	set.turn = &w.fn.turn
 	set.faring = w.minds()
 	now := time.Now()
-	w.faresAt = w.rise(set.Endpoints, now)
-	if set.faring {
-		w.faresAt = sooner(w.faresAt, asideUntil(set.Endpoints, now))
-	}
+	w.risesAt = w.rise(set.Endpoints, now)
 	regions := w.regionsOf(set)
 	if regions == nil {
 		clear(w.regions)
 		w.panics = false
-		k.dueAt(w, w.faresAt)
+		due := w.risesAt
+		if set.faring {
+			_, back := wellOf(set.Endpoints, now)
+			due = sooner(due, back)
+		}
+		k.dueAt(w, due)
 		set.arrange(policy)
 		policy.Sticky = nil
 		set.Zones = w.zones(set, policy, now)
@@ -153,7 +155,7 @@ func (k *Keeper) split(w *watch, regions []Region, fresh bool, now time.Time) *S
 		s.carryNear(failover)
 	}
 	k.tellSplit(w, s)
-	k.dueAt(w, sooner(due, w.faresAt))
+	k.dueAt(w, sooner(due, w.risesAt))
 	return s
 }
 

@@ -37,7 +37,7 @@ type watch struct {
 
 	risers  map[string]*riser // by id; nil: none has been looked at
 	turns   zoneTurns
-	faresAt time.Time // when the set changes by itself, regions aside; zero: it does not
+	risesAt time.Time // when an endpoint that rises has more of its calls; zero: none rises
 }
 
 // watchFunction begins to watch a function, or goes on with newer settings.

@@ -82,12 +82,11 @@ func (w *watch) zones(set *Set, policy config.LoadBalancing, now time.Time) *Zon
 		}
 	}
 	z.Near.arrange(policy)
-	z.Near.part = z.Stays
 	if z.Stays < 1 {
 		far.arrange(policy)
-		far.part, z.Far = 1-z.Stays, far
+		z.Far = far
 	}
-	return z
+	return z.of(1)
 }
 
 // Preferred are the zones of this weir's region, and which of them is its own; nil: none
@@ -126,14 +125,13 @@ func (z *Zones) of(part float64) *Zones {
 	if z == nil {
 		return nil
 	}
-	scaled := *z
-	near := *z.Near
-	near.part *= part
-	scaled.Near = &near
+	next, near := *z, *z.Near
+	near.part = part * z.Stays
+	next.Near = &near
 	if z.Far != nil {
 		far := *z.Far
-		far.part *= part
-		scaled.Far = &far
+		far.part = part * (1 - z.Stays)
+		next.Far = &far
 	}
-	return &scaled
+	return &next
 }

@@ -147,3 +147,21 @@ func TestZonesMakeShortRounds(t *testing.T) {
 		t.Errorf("a round of %d endpoints has %d turns", len(z.Far.Endpoints), n)
 	}
 }
+
+// What the parts of a region are of the function's calls follows from its share now, and
+// not from those that it had before.
+func TestZonesFollowTheShare(t *testing.T) {
+	doc := func(weight int) string {
+		return fmt.Sprintf("regions: { a: { weight: %d }, b: { weight: 50 } }\n", weight) + preferring
+	}
+	keep(t, doc(50), func(t *testing.T, k *keeping) {
+		k.source.say("f", append(append(zoned("a", "x", 1), zoned("a", "y", 2)...), in("b", 2)...)...)
+		for _, weight := range []int{50, 150, 50, 100, 50} { // each a change of regions only
+			k.propose(t, doc(weight))
+		}
+		z := k.zonesOf("f")
+		if got := []float64{z.Near.part, z.Far.part}; math.Abs(got[0]-1./3) > 1e-9 || math.Abs(got[1]-1./6) > 1e-9 {
+			t.Errorf("the parts are %v, want 2/3 and 1/3 of a half", got)
+		}
+	})
+}
