@@ -92,7 +92,7 @@ func TestDockerFromNothingAndAcrossARestart(t *testing.T) {
 func TestDockerEngineIsReloaded(t *testing.T) {
 	socket, docker := testkit.Docker(t)
 	image := testkit.Image(t, "./coldstart/scalertest/function")
-	front := testkit.NewFront(t, socket)
+	front := testkit.NewFront(t, "unix", socket)
 	here, there := fmt.Sprintf("test-%d-here", os.Getpid()), fmt.Sprintf("test-%d-there", os.Getpid())
 	containers := func(gateway string) []string {
 		out, err := exec.Command(docker, "ps", "--all", "--quiet", "--filter", "label=weir.gateway="+gateway).Output()
@@ -135,14 +135,14 @@ routes: [{ function: hello }]
 	calls := loadOn(w.url + "/id")
 	calls.more(t, 20)
 
-	reload(front.Host(), here)
+	reload("unix://"+front.Addr(), here)
 	eventually(t, "the engine is heard by the other way", func() bool { return front.Came() > 0 && !w.cold("hello") })
 	calls.more(t, 20)
 	stands(here, 1)
 	if _, now := w.get("/id"); now != id {
 		t.Errorf("another instance answers: %s, was %s", now, id)
 	}
-	reload(front.Host(), there)
+	reload("unix://"+front.Addr(), there)
 	calls.more(t, 20)
 	stands(there, 1)
 	stands(here, 0)

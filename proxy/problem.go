@@ -156,7 +156,7 @@ func wantsJSON(accept []byte) bool {
 }
 
 // date is the present moment as RFC 9110 section 5.6.7 wants it. It is written once for
-// the calls of a connection in one second: 130 ns.
+// the calls of a connection in one second: to write it takes 140 ns.
 func (c *Call) date() []byte {
 	now := c.now()
 	if second := now.Unix(); second != c.dated.second {

@@ -60,7 +60,7 @@ func succession(t *testing.T, e *engine) {
 	stopX()
 
 	other := *e
-	other.front = testkit.NewFront(t, e.socket)
+	other.front = testkit.NewFront(t, "unix", e.socket)
 	newer := changed
 	newer.Docker = &config.Docker{Image: changed.Docker.Image, Port: 8080, StopTimeout: 5 * time.Second, Env: map[string]string{"VERSION": "2"}}
 	second := other.after(t, first.Platform.(*Platform), fn, sleeps, newer)
@@ -111,7 +111,7 @@ func succession(t *testing.T, e *engine) {
 func letGo(t *testing.T, e *engine) {
 	fn := e.function("left", nil)
 	old := *e
-	old.front = testkit.NewFront(t, e.socket)
+	old.front = testkit.NewFront(t, "unix", e.socket)
 	old.gateway += "-old"
 	first := scalertest.Open(t, func(t testing.TB, log *slog.Logger) scalertest.Platform { return old.open(t, log, fn) })
 	first.Up(fn, 1)

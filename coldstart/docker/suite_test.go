@@ -28,7 +28,7 @@ func engineFor(t testing.TB) *engine {
 	socket, command := testkit.Docker(t)
 	e := &engine{gateway: "test-" + strings.ToLower(rand.Text()[:10]), socket: socket, command: command}
 	e.image = testkit.Image(t, "../scalertest/function")
-	e.front = testkit.NewFront(t, socket)
+	e.front = testkit.NewFront(t, "unix", socket)
 	t.Cleanup(func() { // whatever went wrong
 		if ids := e.left(t); len(ids) > 0 {
 			t.Errorf("left on the engine: %v", ids)
@@ -65,7 +65,7 @@ func (e *engine) ended(t testing.TB, name string) time.Time {
 }
 
 func (e *engine) scaler() config.Scaler {
-	return config.Scaler{Type: "docker", Host: e.front.Host(), Gateway: e.gateway}
+	return config.Scaler{Type: "docker", Host: "unix://" + e.front.Addr(), Gateway: e.gateway}
 }
 
 // function is one with an image that plays what the suite wants.

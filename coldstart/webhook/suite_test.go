@@ -7,14 +7,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,7 +48,7 @@ func TestScalerWithSystemd(t *testing.T) {
 func trial(t testing.TB, flags ...string) scalertest.Subject {
 	r := receive(t, flags...)
 	return scalertest.Subject{
-		Open: func(t testing.TB, log *slog.Logger) scalertest.Platform { return open(t, "http://"+r.front.addr, log) },
+		Open: func(t testing.TB, log *slog.Logger) scalertest.Platform { return open(t, "http://"+r.front.Addr(), log) },
 		Function: func(name string, env map[string]string) config.Function {
 			settings := map[string]string{"command": r.function, scalertest.Marked: "yes"}
 			for k, v := range env {
@@ -65,8 +63,8 @@ func trial(t testing.TB, flags ...string) scalertest.Subject {
 		Left:     r.left,
 		Outlives: true,
 		Away: func(testing.TB) func() {
-			r.front.take(true)
-			return func() { r.front.take(false) }
+			r.front.Take(true)
+			return func() { r.front.Take(false) }
 		},
 	}
 }
@@ -112,7 +110,7 @@ func tokenFile(t testing.TB, token string) string {
 
 // A receiver is docs/examples/receiver.py as it runs.
 type receiver struct {
-	front    *front
+	front    *testkit.Front
 	function string // the program that its instances run
 }
 
@@ -144,8 +142,7 @@ func receive(t testing.TB, flags ...string) *receiver {
 	if err != nil {
 		t.Fatalf("the receiver does not start: %v", err)
 	}
-	r.front = &front{behind: strings.TrimPrefix(strings.TrimSpace(line), "listening on ")}
-	r.front.open(t)
+	r.front = testkit.NewFront(t, "tcp", strings.TrimPrefix(strings.TrimSpace(line), "listening on "))
 	return r
 }
 
@@ -161,63 +158,4 @@ func (r *receiver) left(t testing.TB) (pids []string) {
 		}
 	}
 	return pids
-}
-
-// A front stands before a server and can be taken away and put back.
-type front struct {
-	behind, addr string
-	ln           net.Listener
-
-	mu    sync.Mutex
-	away  bool
-	conns []net.Conn
-	work  sync.WaitGroup
-}
-
-func (f *front) open(t testing.TB) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.ln, f.addr = ln, ln.Addr().String()
-	f.work.Go(func() {
-		for {
-			in, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			f.pass(in)
-		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		f.take(true)
-		f.work.Wait()
-	})
-}
-
-func (f *front) pass(in net.Conn) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	out, err := net.Dial("tcp", f.behind)
-	if err != nil || f.away {
-		in.Close()
-		return
-	}
-	f.conns = append(f.conns, in, out)
-	pipe := func(to, from net.Conn) { io.Copy(to, from); to.Close(); from.Close() }
-	f.work.Go(func() { pipe(in, out) })
-	f.work.Go(func() { pipe(out, in) })
-}
-
-// take ends what is open, and lets nothing through while it is away.
-func (f *front) take(away bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.away = away
-	for _, c := range f.conns {
-		c.Close()
-	}
-	f.conns = nil
 }

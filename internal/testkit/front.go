@@ -9,10 +9,9 @@ import (
 	"testing"
 )
 
-// A Front stands before what listens on a Unix socket, and can be taken away and put
-// back.
+// A Front stands before what listens on a socket, and can be taken away and put back.
 type Front struct {
-	behind, path string
+	network, behind, addr string
 
 	mu    sync.Mutex // guards all below
 	away  bool
@@ -21,19 +20,24 @@ type Front struct {
 	work  sync.WaitGroup
 }
 
-// NewFront opens a front before a socket. It closes with the test.
-func NewFront(t testing.TB, socket string) *Front {
+// NewFront opens a front before an address of a network, tcp or unix. It closes with the
+// test.
+func NewFront(t testing.TB, network, behind string) *Front {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "weir") // a name that leaves room for the socket's
+	f := &Front{network: network, behind: behind, addr: "127.0.0.1:0"}
+	if network == "unix" {
+		dir, err := os.MkdirTemp("", "weir") // a name that leaves room for the socket's
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		f.addr = filepath.Join(dir, "engine.sock")
+	}
+	ln, err := net.Listen(network, f.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	f := &Front{behind: socket, path: filepath.Join(dir, "engine.sock")}
-	ln, err := net.Listen("unix", f.path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f.addr = ln.Addr().String()
 	f.work.Go(func() {
 		for {
 			in, err := ln.Accept()
@@ -51,8 +55,8 @@ func NewFront(t testing.TB, socket string) *Front {
 	return f
 }
 
-// Host is where it is: unix:///path.
-func (f *Front) Host() string { return "unix://" + f.path }
+// Addr is where it is: a path, or host:port.
+func (f *Front) Addr() string { return f.addr }
 
 // Came tells how many connections came through.
 func (f *Front) Came() int {
@@ -64,7 +68,7 @@ func (f *Front) Came() int {
 func (f *Front) pass(in net.Conn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out, err := net.Dial("unix", f.behind)
+	out, err := net.Dial(f.network, f.behind)
 	if err != nil || f.away {
 		in.Close()
 		return

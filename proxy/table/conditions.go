@@ -238,7 +238,7 @@ func eachCookie(fields []message.Field, visit func(name, value []byte) bool) {
 	}
 }
 
-// cutAt is bytes.Cut for one byte, at half the price.
+// cutAt is bytes.Cut for one byte, which need not be looked for as a slice.
 func cutAt(b []byte, at byte) (before, after []byte) {
 	if i := bytes.IndexByte(b, at); i >= 0 {
 		return b[:i], b[i+1:]
