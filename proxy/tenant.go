@@ -32,6 +32,9 @@ func (c *Call) Tenant() (tenant []byte) {
 // tenantKey is what the calls of the tenant are counted under; those without one are
 // together, under nobody's.
 func (c *Call) tenantKey() shaping.Key {
+	if c.crowded { // under that it is counted already
+		return c.crowd
+	}
 	if tenant := c.Tenant(); tenant != nil {
 		return shaping.KeyOf(tenant)
 	}

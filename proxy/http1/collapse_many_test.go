@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weir-gateway/weir/coldstart"
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-gateway/weir/coldstart"
 )
 
 // Of a thousand calls that ask for the same at once one reaches the endpoint. Each has
