@@ -52,22 +52,22 @@ func (w *watch) zones(set *Set, policy config.LoadBalancing, now time.Time) *Zon
 	if !w.prefersZone() {
 		return nil
 	}
-	pulls, whole := map[string]float64{}, 0.0
+	pulls, whole := map[string]int{}, 0
 	for _, ep := range set.Endpoints {
 		if ep.Well(now) {
-			pulls[ep.Zone] += float64(ep.Pull())
-			whole += float64(ep.Pull())
+			pulls[ep.Zone] += ep.Pull()
+			whole += ep.Pull()
 		}
 	}
 	here := pulls[w.zone]
 	if here == 0 || here == whole {
 		return nil
 	}
-	even, fine := 1/float64(len(pulls)), float64(fineness)
+	n, fine := len(pulls), fineness // compared in whole numbers: zones that weigh the same are the same
 	if policy.Policy == "round_robin" {
 		fine = 1 // or a round has tens of thousands of turns, and is made anew whenever one fares otherwise
 	}
-	z := &Zones{Stays: min(1, here/whole/even), Near: &Set{Version: set.Version, turn: &w.turns.near}}
+	z := &Zones{Stays: min(1, float64(n*here)/float64(whole)), Near: &Set{Version: set.Version, turn: &w.turns.near}}
 	z.upTo = scaled(z.Stays)
 	far := &Set{Version: set.Version, turn: &w.turns.far}
 	for _, ep := range set.Endpoints {
@@ -75,14 +75,14 @@ func (w *watch) zones(set *Set, policy config.LoadBalancing, now time.Time) *Zon
 			z.Near.Endpoints = append(z.Near.Endpoints, ep)
 			continue
 		}
-		if part := pulls[ep.Zone] / whole; part > even {
+		if beyond := n*pulls[ep.Zone] - whole; beyond > 0 {
 			there := *ep
-			there.pull = max(1, int(math.Round(float64(ep.Pull())*fine*(part-even)/part)))
+			there.pull = max(1, int(math.Round(float64(ep.Pull()*fine)*float64(beyond)/float64(n*pulls[ep.Zone]))))
 			far.Endpoints = append(far.Endpoints, &there)
 		}
 	}
 	z.Near.arrange(policy)
-	if z.Stays < 1 {
+	if n*here < whole {
 		far.arrange(policy)
 		z.Far = far
 	}
