@@ -48,7 +48,9 @@ func TestScalerWithSystemd(t *testing.T) {
 func trial(t testing.TB, flags ...string) scalertest.Subject {
 	r := receive(t, flags...)
 	return scalertest.Subject{
-		Open: func(t testing.TB, log *slog.Logger) scalertest.Platform { return open(t, "http://"+r.front.Addr(), log) },
+		Open: func(t testing.TB, log *slog.Logger) scalertest.Platform {
+			return open(t, "http://"+r.front.Addr(), log)
+		},
 		Function: func(name string, env map[string]string) config.Function {
 			settings := map[string]string{"command": r.function, scalertest.Marked: "yes"}
 			for k, v := range env {
