@@ -18,8 +18,8 @@ import (
 // is no cache.
 //
 // Decision, 2026-11-26: a call can be followed until the head of its answer is in. So
-// one that nobody follows costs a look into a map and two allocations (in time less
-// than two runs of warm calls differ by), and is passed on as ever, streams too. Only
+// one that nobody follows costs a look into a map, and is passed on as ever, streams
+// too. Only
 // one that is followed is read into memory, before its own client has a byte of it: a
 // client that reads slowly would keep all others waiting.
 //
@@ -55,9 +55,7 @@ func (c *Call) join() error {
 	if cold && c.to.WhileCold != nil && (c.takesPage() || c.fallback() != nil) {
 		return nil // in line it gets something else soon
 	}
-	began := c.since()
-	now := c.Started.Add(began)
-	flight, verdict := c.fn.Flights.Join(&c.follower, c.Down, c.to, question, c.fn.Collapse, now)
+	flight, verdict := c.fn.Flights.Join(&c.follower, c.Down, c.to, question, c.fn.Collapse, c.Started)
 	switch verdict {
 	case table.Leads:
 		c.flight = flight
@@ -65,9 +63,10 @@ func (c *Call) join() error {
 	case table.Alone:
 		return nil
 	}
+	began := c.since()
 	until, passed := c.Deadline, errDeadline
 	if cold {
-		until, passed = c.patience(now)
+		until, passed = c.patience(c.Started.Add(began))
 		c.cold, c.joined = true, true // another call has caused the start
 	}
 	err := c.followUntil(until, passed)

@@ -1,6 +1,8 @@
 package table
 
 import (
+	"bytes"
+	"hash/maphash"
 	"maps"
 	"sync"
 	"time"
@@ -15,30 +17,45 @@ import (
 // under its lock.
 type Flights struct {
 	mu      sync.Mutex // guards all below, and all of Flight, Follower and Answer that is not frozen
-	open    map[Question]*Flight
+	open    map[question]*Flight
 	closed  map[*Flight]bool       // with followers, and nobody else may follow
-	apart   map[Question]time.Time // of which nobody waits for another before that moment
+	apart   map[question]time.Time // of which nobody waits for another before that moment
 	swept   time.Time              // when what is over was taken out of apart
+	free    []*Flight              // that have ended, for calls to come
 	waiting int                    // how many follow
 	bytes   int                    // of answers
 	ended   bool
 }
 
-// A Question is what a call asks for, as far as others are answered with it.
-type Question struct {
-	Route *Route
-	Text  string
+// A question is the hash of what a call asks for, as far as others are answered with it.
+// Of two that have the same hash and are not the same, one goes by itself.
+type question uint64
+
+var questionSeed = maphash.MakeSeed()
+
+func questionOf(to *Route, text []byte) question {
+	return question(maphash.Bytes(questionSeed, text) ^ maphash.Comparable(questionSeed, to))
 }
 
-// A Flight is one call that may be followed. It ends by Share, Disperse or HandOver.
+// A Flight is one call that may be followed. It ends by Share, Disperse or HandOver, or by
+// Depart if nobody follows, and is another call's after that.
 type Flight struct {
 	Settings *config.Collapse // as they were when it began
 
-	flights    *Flights
-	question   Question
+	flights    *Flights // the same for ever
+	question   question
+	to         *Route
+	text       []byte // what it asks for
 	head, tail *Follower
 	kept       int // bytes of the answer so far
 }
+
+// mostFree is how many flights are kept for calls to come, and longestFree how long a
+// question of theirs is at most.
+const (
+	mostFree    = 256
+	longestFree = 4 << 10
+)
 
 // A Verdict is what a follower's waiting has come to.
 type Verdict uint8
@@ -77,35 +94,33 @@ type Answer struct {
 // miss, and has it for two minutes.
 const apartFor = 10 * time.Second
 
-// mostApart is how many such questions are remembered, and longestApart how long one is
-// at most.
-const (
-	mostApart    = 1000
-	longestApart = 1 << 10
-)
+// mostApart is how many such questions are remembered.
+const mostApart = 1000
 
 // Join has a call follow the one that asks the same, or be the one that others may
 // follow. text is the caller's again when it returns. With Follows the caller owes a
 // Leave.
 func (f *Flights) Join(w *Follower, p coldstart.Parker, to *Route, text []byte, s *config.Collapse, now time.Time) (*Flight, Verdict) {
+	q := questionOf(to, text)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ended {
 		return nil, Alone
 	}
-	if until, known := f.apart[Question{to, string(text)}]; known {
-		if now.Before(until) {
+	if len(f.apart) > 0 {
+		until, known := f.apart[q]
+		if known && now.Before(until) {
 			return nil, Alone
 		}
-		delete(f.apart, Question{to, string(text)})
+		delete(f.apart, q)
 	}
-	flight := f.open[Question{to, string(text)}]
+	flight := f.open[q]
 	if flight == nil {
-		flight = &Flight{Settings: s, flights: f, question: Question{to, string(text)}}
+		flight = f.newLocked(s, q, to, text)
 		f.openLocked(flight)
 		return flight, Leads
 	}
-	if f.waiting >= s.MaxFollowers {
+	if f.waiting >= s.MaxFollowers || flight.to != to || !bytes.Equal(flight.text, text) {
 		return nil, Alone
 	}
 	*w = Follower{flight: flight, parker: p, prev: flight.tail}
@@ -119,9 +134,39 @@ func (f *Flights) Join(w *Follower, p coldstart.Parker, to *Route, text []byte, 
 	return flight, Follows
 }
 
+func (f *Flights) newLocked(s *config.Collapse, q question, to *Route, text []byte) *Flight {
+	var fl *Flight
+	if last := len(f.free) - 1; last < 0 {
+		fl = &Flight{flights: f}
+	} else {
+		fl, f.free = f.free[last], f.free[:last]
+	}
+	fl.Settings, fl.question, fl.to, fl.text = s, q, to, append(fl.text[:0], text...)
+	return fl
+}
+
+// freeLocked ends the flight, and keeps it for a call to come.
+func (fl *Flight) freeLocked() {
+	if fl.Settings == nil {
+		panic("BUG: a flight ended twice")
+	}
+	f := fl.flights
+	fl.forgetLocked()
+	fl.Settings, fl.to = nil, nil // of a table that may go
+	if len(f.free) < mostFree && cap(fl.text) <= longestFree {
+		f.free = append(f.free, fl)
+	}
+}
+
+// forgetLocked gives the memory of the answer back.
+func (fl *Flight) forgetLocked() {
+	fl.flights.bytes -= fl.kept
+	fl.kept = 0
+}
+
 func (f *Flights) openLocked(flight *Flight) {
 	if f.open == nil {
-		f.open, f.closed, f.apart = map[Question]*Flight{}, map[*Flight]bool{}, map[Question]time.Time{}
+		f.open, f.closed, f.apart = map[question]*Flight{}, map[*Flight]bool{}, map[question]time.Time{}
 	}
 	f.open[flight.question] = flight
 }
@@ -133,13 +178,15 @@ func (f *Flights) closeLocked(flight *Flight) {
 	delete(f.closed, flight)
 }
 
-// Depart lets nobody follow from now on, and tells whether somebody does.
+// Depart lets nobody follow from now on, and tells whether somebody does. If nobody does
+// the flight has ended.
 func (fl *Flight) Depart() (followed bool) {
 	f := fl.flights
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closeLocked(fl)
 	if fl.head == nil {
+		fl.freeLocked()
 		return false
 	}
 	f.closed[fl] = true
@@ -173,6 +220,7 @@ func (fl *Flight) Share(a *Answer) (followers int) {
 	}
 	followers = a.readers
 	a.releaseLocked(f)
+	fl.freeLocked()
 	return followers
 }
 
@@ -183,19 +231,18 @@ func (fl *Flight) Disperse(apart bool, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closeLocked(fl)
-	f.bytes -= fl.kept
-	fl.kept = 0
 	fl.tellAllLocked(Alone)
-	if apart && !f.ended && len(fl.question.Text) <= longestApart {
-		if now.Sub(f.swept) >= apartFor { // a question keeps its route, of a table that may have gone
+	if apart && !f.ended {
+		if now.Sub(f.swept) >= apartFor {
 			f.swept = now
-			maps.DeleteFunc(f.apart, func(_ Question, until time.Time) bool { return !now.Before(until) })
+			maps.DeleteFunc(f.apart, func(_ question, until time.Time) bool { return !now.Before(until) })
 		}
 		if len(f.apart) >= mostApart {
 			clear(f.apart) // they will be found out again
 		}
 		f.apart[fl.question] = now.Add(apartFor)
 	}
+	fl.freeLocked()
 }
 
 // HandOver has the first of those who wait be the one that the others wait for.
@@ -208,12 +255,12 @@ func (fl *Flight) HandOver() {
 
 func (fl *Flight) handOverLocked() {
 	f := fl.flights
-	f.bytes -= fl.kept
-	fl.kept = 0
 	if fl.head == nil {
 		f.closeLocked(fl)
+		fl.freeLocked()
 		return
 	}
+	fl.forgetLocked()
 	fl.tellLocked(fl.head, Leads)
 	delete(f.closed, fl)
 	if f.open[fl.question] == nil {

@@ -56,9 +56,9 @@ func TestFlightsAsTheModel(t *testing.T) {
 				p := &passenger{parker: make(parker, 1), of: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "question")}
 				waiting, _ := f.Waiting()
 				flight, verdict := f.Join(&p.follower, p.parker, nil, []byte(p.of), s, now)
-				at := f.open[Question{nil, p.of}]
+				at := f.open[questionOf(nil, []byte(p.of))]
 				open := at != nil && slices.ContainsFunc(all, func(o *passenger) bool { return o.leads(at) })
-				apart := now.Before(f.apart[Question{nil, p.of}])
+				apart := now.Before(f.apart[questionOf(nil, []byte(p.of))])
 				want := Follows
 				switch {
 				case f.ended, apart, open && waiting >= s.MaxFollowers:
@@ -77,8 +77,12 @@ func TestFlightsAsTheModel(t *testing.T) {
 				}
 				all = append(all, p)
 			},
-			"depart": func(t *rapid.T) { pick(t, "leads", leads).flight.Depart() },
-			"keep":   func(t *rapid.T) { pick(t, "leads", leads).flight.Keep(rapid.IntRange(0, 60).Draw(t, "bytes")) },
+			"depart": func(t *rapid.T) {
+				if p := pick(t, "leads", leads); !p.flight.Depart() {
+					lands(p)
+				}
+			},
+			"keep": func(t *rapid.T) { pick(t, "leads", leads).flight.Keep(rapid.IntRange(0, 60).Draw(t, "bytes")) },
 			"share": func(t *rapid.T) {
 				p := pick(t, "leads", leads)
 				p.flight.Share(&Answer{From: []byte(p.of)})
@@ -178,20 +182,73 @@ func TestFlightHandedOverBesideAnother(t *testing.T) {
 	}
 }
 
-// What is known of answers that are one client's own is forgotten: it would keep routes
-// of tables that nobody has any more.
+// What is known of answers that are one client's own is forgotten.
 func TestApartIsForgotten(t *testing.T) {
 	var f Flights
 	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
 	now := time.Now()
-	for range 50 {
-		flight, _ := f.Join(&Follower{}, make(parker, 1), &Route{}, []byte("a"), s, now)
+	for i := range 50 {
+		question, w := fmt.Append(nil, i), &Follower{}
+		flight, _ := f.Join(w, make(parker, 1), nil, question, s, now)
+		f.Join(w, make(parker, 1), nil, question, s, now)
 		flight.Depart()
 		flight.Disperse(true, now)
+		w.Leave()
 		now = now.Add(apartFor)
 	}
 	if n := len(f.apart); n > 2 {
 		t.Errorf("%d are remembered", n)
+	}
+}
+
+// Of two questions with the same hash one goes by itself.
+func TestQuestionsOfOneHash(t *testing.T) {
+	var f Flights
+	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
+	now := time.Now()
+	flight, _ := f.Join(&Follower{}, make(parker, 1), nil, []byte("a"), s, now)
+	f.open[questionOf(nil, []byte("b"))] = flight
+	if _, verdict := f.Join(&Follower{}, make(parker, 1), nil, []byte("b"), s, now); verdict != Alone {
+		t.Errorf("joined as %d", verdict)
+	}
+	to := &Route{}
+	f.open[questionOf(to, []byte("a"))] = flight
+	if _, verdict := f.Join(&Follower{}, make(parker, 1), to, []byte("a"), s, now); verdict != Alone {
+		t.Errorf("joined as %d by another route", verdict)
+	}
+}
+
+// A call that nobody follows allocates nothing, and of a burst of them only so many are
+// kept as may be.
+func TestFlightsAreUsedAgain(t *testing.T) {
+	var f Flights
+	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
+	now := time.Now()
+	var w Follower
+	question, park := bytes.Repeat([]byte("a"), 200), make(parker, 1)
+	one := func() {
+		if flight, verdict := f.Join(&w, park, nil, question, s, now); verdict != Leads || flight.Depart() {
+			t.Fatal("it is followed")
+		}
+	}
+	if n := testing.AllocsPerRun(1000, one); n > 0 {
+		t.Errorf("%.1f allocations", n)
+	}
+	var all []*Flight
+	for i := range 2 * mostFree {
+		flight, _ := f.Join(&w, park, nil, fmt.Append(nil, i), s, now)
+		all = append(all, flight)
+	}
+	for _, flight := range all {
+		flight.Depart()
+	}
+	if n := len(f.free); n != mostFree {
+		t.Errorf("%d are kept, want %d", n, mostFree)
+	}
+	flight, _ := f.Join(&w, park, nil, bytes.Repeat([]byte("a"), longestFree+1), s, now)
+	flight.Depart()
+	if n := len(f.free); n != mostFree-1 {
+		t.Errorf("%d are kept, want %d without that of a long question", n, mostFree-1)
 	}
 }
 

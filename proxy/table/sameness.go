@@ -2,7 +2,6 @@ package table
 
 import (
 	"encoding/binary"
-	"strings"
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy/message"
@@ -10,32 +9,46 @@ import (
 
 // A Sameness says of the fields of two requests whether both ask for the same. Frozen.
 type Sameness struct {
-	places map[string]int // of fields in the question, from 1 on, by their names in lower case; 0: they make no difference
+	// places of the fields that are known, by the length of their names: of one length
+	// there are few. Of two places of one name the first counts.
+	places [longestName + 1][]place
 	count  int
 	// Told are the fields in the question that weir writes into requests, whatever the
 	// client says: the same value is not known from the client's own.
 	Told []message.ID
 }
 
+// A place is where a field stands in the question, from 1 on; 0: it makes no difference.
+type place struct {
+	name []byte
+	at   int
+}
+
 func newSameness(fn *config.Function) *Sameness {
 	if fn.Collapse == nil {
 		return nil
 	}
-	s := &Sameness{places: map[string]int{}, count: len(fn.Collapse.Vary)}
-	for _, name := range append([]string{fn.Deadline.Header}, fn.Collapse.Ignore...) {
-		s.places[strings.ToLower(name)] = 0
-	}
+	s := &Sameness{count: len(fn.Collapse.Vary)}
 	for i, name := range fn.Collapse.Vary {
-		s.places[strings.ToLower(name)] = 1 + i
+		s.add(name, 1+i)
 		switch id := message.Lookup([]byte(name)); id {
 		case message.XForwardedFor, message.Forwarded, message.XRequestID:
 			s.Told = append(s.Told, id)
 		}
 	}
+	for _, names := range [...][]string{{fn.Deadline.Header}, fn.Collapse.Ignore, indifferent[:]} {
+		for _, name := range names {
+			s.add(name, 0)
+		}
+	}
 	return s
 }
 
-// longestName is longer than a field's name that the configuration may have.
+func (s *Sameness) add(name string, at int) {
+	s.places[len(name)] = append(s.places[len(name)], place{[]byte(name), at})
+}
+
+// longestName is how long the name of a field may be in the configuration.
 const longestName = 64
 
 // mostVary is more fields than the configuration may name.
@@ -88,40 +101,31 @@ func (s *Sameness) Covers(name []byte) bool {
 
 // place is where a field stands in the question, 0 if it makes no difference. known is
 // false if a call that has it goes by itself.
-func (s *Sameness) place(name []byte) (place int, known bool) {
-	var room [longestName]byte
-	if len(name) > len(room) {
+func (s *Sameness) place(name []byte) (at int, known bool) {
+	if len(name) >= len(s.places) {
 		return 0, false
 	}
-	lower := room[:len(name)]
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
+	for _, p := range s.places[len(name)] {
+		if message.EqualNames(p.name, name) {
+			return p.at, true
 		}
-		lower[i] = c
 	}
-	if place, known = s.places[string(lower)]; known {
-		return place, true
+	for _, prefix := range indifferentPrefixes {
+		if len(name) > len(prefix) && message.EqualNames(name[:len(prefix)], prefix) {
+			return 0, true
+		}
 	}
-	return 0, makesNoDifference(lower)
+	return 0, false
 }
 
-// makesNoDifference tells whether a field, with its name in lower case, is one by
-// which answers differ only if they say so in Vary, or not at all. Every other may say
-// who asks, or for what, in a way that nobody here knows of.
-func makesNoDifference(name []byte) bool {
-	switch string(name) {
-	case "accept", "accept-charset", "accept-encoding", "accept-language", "dnt", "priority", "referer", "save-data",
-		"sec-gpc", "sec-purpose", "upgrade-insecure-requests", "user-agent", // of content, RFC 9110 section 12.5, and what browsers send
-		"b3", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id", "x-cloud-trace-context", "x-correlation-id", "x-request-id", // of traces
-		"forwarded", "true-client-ip", "via", "x-client-ip", "x-cluster-client-ip", "x-forwarded-for", "x-real-ip", "x-weir-overflow", // of the way here
-		"grpc-timeout", "max-forwards", "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-rq-timeout-ms", "x-request-timeout-ms":
-		return true
-	}
-	for _, prefix := range [...]string{"sec-ch-", "sec-fetch-", "x-b3-"} {
-		if len(name) > len(prefix) && string(name[:len(prefix)]) == prefix {
-			return true
-		}
-	}
-	return false
+// indifferent are the fields by which answers differ only if they say so in Vary, or not
+// at all. Every other may say who asks, or for what, in a way that nobody here knows of.
+var indifferent = [...]string{
+	"accept", "accept-charset", "accept-encoding", "accept-language", "dnt", "priority", "referer", "save-data",
+	"sec-gpc", "sec-purpose", "upgrade-insecure-requests", "user-agent", // of content, RFC 9110 section 12.5, and what browsers send
+	"b3", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id", "x-cloud-trace-context", "x-correlation-id", "x-request-id", // of traces
+	"forwarded", "true-client-ip", "via", "x-client-ip", "x-cluster-client-ip", "x-forwarded-for", "x-real-ip", "x-weir-overflow", // of the way here
+	"grpc-timeout", "max-forwards", "x-envoy-expected-rq-timeout-ms", "x-envoy-upstream-rq-timeout-ms", "x-request-timeout-ms",
 }
+
+var indifferentPrefixes = [...][]byte{[]byte("sec-ch-"), []byte("sec-fetch-"), []byte("x-b3-")}
