@@ -37,8 +37,8 @@ type Call struct {
 	tries        int
 	results      [NumResults]uint16 // of its tries: how many ended so
 	inside       bool               // it has entered the function's gate
-	crowd        shaping.Key        // of its tenant,
-	crowded      bool               // as one of whose it is counted
+	crowd        shaping.Key        // of its tenant
+	headcount    *shaping.Headcount // of its tenant's calls, where it is counted; nil if it is not
 	answered     bool               // the head of an answer has been given to the client's side
 	relayed      bool               // and it was the endpoint's
 	err          error

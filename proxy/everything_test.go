@@ -42,6 +42,7 @@ functions:
     health_check: { interval: 1h }
     rate_limit: { requests: 100000000, burst: 100000000, key: tenant }
     concurrency: { max_requests: 1000, max_pending: 100, adaptive: {}, per_tenant: 100 }
+    collapse: { vary: [cookie, x-tenant], ignore: [x-client-location] }
     hedging: { after: p95 }
     fallback: { function: other }
 routes: [{ path_prefix: /, function: f }]

@@ -75,11 +75,11 @@ func (p *Proxy) follow(c *Call) error {
 	if next == nil {
 		return coldstart.ErrGone
 	}
-	crowded := c.crowded
+	counted := c.headcount != nil
 	c.leave(time.Now())
 	c.fn, c.waiter, c.leads = next, coldstart.Waiter{}, false
-	if crowded { // it has been let in, and is one of them all the same
-		c.crowded = c.fn.Crowd.Enter(c.crowd, math.MaxInt) == nil
+	if counted { // it has been let in, and is one of them all the same
+		c.headcount, _ = c.fn.Crowd.Enter(c.crowd, math.MaxInt)
 	}
 	if len(next.RateLimit) == 0 {
 		c.limits = nil

@@ -32,7 +32,7 @@ func (c *Call) Tenant() (tenant []byte) {
 // tenantKey is what the calls of the tenant are counted under; those without one are
 // together, under nobody's.
 func (c *Call) tenantKey() shaping.Key {
-	if c.crowded { // under that it is counted already
+	if c.headcount != nil { // under that it is counted already
 		return c.crowd
 	}
 	if tenant := c.Tenant(); tenant != nil {
@@ -42,21 +42,20 @@ func (c *Call) tenantKey() shaping.Key {
 }
 
 // joinCrowd counts the call as one of its tenant's, if there is a limit to those.
-func (c *Call) joinCrowd() error {
+func (c *Call) joinCrowd() (err error) {
 	most := c.fn.Concurrency.PerTenant
 	if most == 0 {
 		return nil
 	}
 	c.crowd = c.tenantKey()
-	err := c.fn.Crowd.Enter(c.crowd, most)
-	c.crowded = err == nil
+	c.headcount, err = c.fn.Crowd.Enter(c.crowd, most)
 	return err
 }
 
 func (c *Call) leaveCrowd() {
-	if c.crowded {
-		c.crowded = false
-		c.fn.Crowd.Leave(c.crowd)
+	if c.headcount != nil {
+		c.headcount.Leave()
+		c.headcount = nil
 	}
 }
 

@@ -17,7 +17,8 @@ func TestCrowd(t *testing.T) {
 		work.Go(func() {
 			key := i % 3
 			for range 1000 {
-				if c.Enter(numbered(uint64(key)), 2) != nil {
+				h, err := c.Enter(numbered(uint64(key)), 2)
+				if err != nil {
 					refused.Add(1)
 					continue
 				}
@@ -25,7 +26,7 @@ func TestCrowd(t *testing.T) {
 					most[key].Store(n)
 				}
 				inside[key].Add(-1)
-				c.Leave(numbered(uint64(key)))
+				h.Leave()
 			}
 		})
 	}
@@ -39,29 +40,66 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("%d refused, it says %d", refused.Load(), c.Refused())
 	}
 	for i := range c.shards {
-		if n := len(c.shards[i].inside); n > 0 {
-			t.Errorf("%d keys are left", n)
+		for key, h := range c.shards[i].inside {
+			if n := h.calls.Load(); n != 0 {
+				t.Errorf("%d of %v are left", n, key)
+			}
 		}
+	}
+}
+
+// Keys of which nobody is inside are forgotten, those of which somebody is are not.
+func TestCrowdForgets(t *testing.T) {
+	var c Crowd
+	stays, err := c.Enter(numbered(0), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(10_000) {
+		h, err := c.Enter(numbered(1+i), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Leave()
+	}
+	keys := 0
+	for i := range c.shards {
+		keys += len(c.shards[i].inside)
+	}
+	if most := len(c.shards) * (leastSwept + 2); keys > most {
+		t.Errorf("%d keys are kept, want at most %d", keys, most)
+	}
+	if _, err := c.Enter(numbered(0), 1); err != ErrCrowd {
+		t.Errorf("who is inside is forgotten: %v", err)
+	}
+	stays.Leave()
+	if _, err := c.Enter(numbered(0), 1); err != nil {
+		t.Error(err)
 	}
 }
 
 func TestCrowdTurnsAwayOnlyWhoIsOver(t *testing.T) {
 	var c Crowd
+	var h *Headcount
 	for i, want := range []error{nil, nil, ErrCrowd, ErrCrowd} {
-		if err := c.Enter(1, 2); err != want {
+		in, err := c.Enter(1, 2)
+		if err != want {
 			t.Errorf("call %d: %v", i, err)
 		}
+		if err == nil {
+			h = in
+		}
 	}
-	if err := c.Enter(2, 2); err != nil {
+	if _, err := c.Enter(2, 2); err != nil {
 		t.Errorf("of another key: %v", err)
 	}
-	c.Leave(1)
-	if err := c.Enter(1, 2); err != nil {
+	h.Leave()
+	if _, err := c.Enter(1, 2); err != nil {
 		t.Errorf("when one has left: %v", err)
 	}
 	if n := testing.AllocsPerRun(1000, func() {
-		_ = c.Enter(3, 1)
-		c.Leave(3)
+		h, _ := c.Enter(3, 1)
+		h.Leave()
 	}); n > 0 {
 		t.Errorf("allocates %.0f times", n)
 	}
