@@ -77,21 +77,10 @@ func (c *Call) hashed(set *table.Set, key uint64, now time.Time) *table.Endpoint
 // sticky is the endpoint that the client's cookie names, if that is here.
 func (c *Call) sticky(set *table.Set) *table.Endpoint {
 	value := table.CookieValue(c.Request.Fields, c.fn.StickyCookie)
-	if len(value) != 16 {
+	if len(value) != len(table.Mark{}) {
 		return nil
 	}
-	mark := uint64(0)
-	for _, d := range value {
-		switch {
-		case d >= '0' && d <= '9':
-			mark = mark<<4 | uint64(d-'0')
-		case d >= 'a' && d <= 'f':
-			mark = mark<<4 | uint64(d-'a'+10)
-		default:
-			return nil
-		}
-	}
-	ep := set.Marked(mark)
+	ep := set.Marked(table.Mark(value))
 	if ep != nil && set.Split != nil && !set.Split.Keeps(ep) {
 		return nil
 	}
@@ -106,11 +95,7 @@ func (c *Call) addCookie(fields []message.Field) []message.Field {
 		return fields
 	}
 	start := len(c.scratch)
-	var mark [16]byte
-	for i, rest := len(mark)-1, c.last.Mark; i >= 0; i, rest = i-1, rest>>4 {
-		mark[i] = "0123456789abcdef"[rest&15]
-	}
-	b := append(append(append(c.scratch, c.fn.StickyCookie...), '='), mark[:]...)
+	b := append(append(append(c.scratch, c.fn.StickyCookie...), '='), c.last.Mark[:]...)
 	b = append(b, "; Path=/; HttpOnly; SameSite=Lax"...)
 	if ttl := c.fn.LoadBalancing.Sticky.TTL; ttl > 0 {
 		b = strconv.AppendInt(append(b, "; Max-Age="...), int64((ttl+time.Second-1)/time.Second), 10)

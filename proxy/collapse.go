@@ -125,26 +125,26 @@ func (c *Call) question() (question []byte, ok bool) {
 	}
 	start := len(c.scratch)
 	b := append(c.scratch, method[0])
-	for _, part := range [...][]byte{
-		c.forwarded(message.XForwardedProto), c.forwarded(message.XForwardedHost), c.forwarded(message.XForwardedPort),
-		r.Authority, r.NewHost, r.Path, r.NewPath, r.Query,
-	} {
-		b = table.AppendPart(b, part)
-	}
-	if r.Query != nil {
+	b = table.AppendPart(table.AppendPart(b, r.Authority), r.NewHost)
+	b = table.AppendPart(table.AppendPart(b, r.Path), r.NewPath)
+	if b = table.AppendPart(b, r.Query); r.Query != nil {
 		b = append(b, '?')
 	}
 	b = append(b, byte(c.priority())) // who is to be let go first does not wait for one that is not
+	for i := range r.Added {          // what the endpoint is told of the client and how it has come
+		switch f := &r.Added[i]; f.ID {
+		case message.XForwardedProto, message.XForwardedHost, message.XForwardedPort:
+			b = table.AppendPart(append(b, byte(f.ID)), f.Value)
+		}
+	}
+	b = append(b, byte(message.Other))
 	for _, id := range c.asked.Told {
-		b = table.AppendPart(b, c.forwarded(id))
+		b = table.AppendPart(b, message.Get(r.Added, id))
 	}
 	b, ok = c.asked.AppendFields(b, r.Fields[:len(r.Fields)-c.to.Action.Request.Added()]) // those are the same of all
 	c.scratch = b
 	return b[start:], ok
 }
-
-// forwarded is what the endpoint is told of the client and how it has come.
-func (c *Call) forwarded(id message.ID) []byte { return message.Get(c.Request.Added, id) }
 
 // ground ends the call's flight, if it is one, without an answer for those who follow.
 func (c *Call) ground() {

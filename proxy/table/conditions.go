@@ -220,22 +220,30 @@ func (s *search) hasCookie(c *condition) bool {
 // until visit returns false. Quotes around a value are not part of it.
 func eachCookie(fields []message.Field, visit func(name, value []byte) bool) {
 	for i := range fields {
-		f := &fields[i]
-		if f.Drop || f.ID != message.Other || !message.EqualNames(f.Name, cookie) {
-			continue
-		}
-		for rest := f.Value; len(rest) > 0; {
+		for rest := cookiesIn(&fields[i]); len(rest) > 0; {
 			var pair []byte
 			pair, rest = cutAt(rest, ';')
 			name, value := cutAt(message.Trim(pair), '=')
-			if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
-				value = value[1 : n-1]
-			}
-			if !visit(name, value) {
+			if !visit(name, unquoted(value)) {
 				return
 			}
 		}
 	}
+}
+
+// cookiesIn are the cookies of a field, with semicolons between; nil if it has none.
+func cookiesIn(f *message.Field) []byte {
+	if f.Drop || f.ID != message.Other || !message.EqualNames(f.Name, cookie) {
+		return nil
+	}
+	return f.Value
+}
+
+func unquoted(value []byte) []byte {
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
+		return value[1 : n-1]
+	}
+	return value
 }
 
 // cutAt is bytes.Cut for one byte, which need not be looked for as a slice.

@@ -179,7 +179,7 @@ func (s *Split) nearestTo(client geo.Point) *Split {
 	next := &Split{Regions: slices.Clone(s.Regions), failover: s.failover}
 	near := make([]float64, len(next.Regions))
 	for i := range next.Regions {
-		near[i] = closeness(next.Regions[i].at, client)
+		near[i] = next.Regions[i].closeness(&client)
 	}
 	next.take(shaping.Nearest(next.inputs(), near, failoverOf(next.failover)))
 	return next

@@ -1,8 +1,6 @@
 package table
 
 import (
-	"bytes"
-	"hash/maphash"
 	"maps"
 	"sync"
 	"time"
@@ -16,8 +14,8 @@ import (
 // The zero value is ready; methods may be called from any goroutine. Nobody waits
 // under its lock.
 type Flights struct {
-	mu      sync.Mutex // guards all below, and all of Flight, Follower and Answer that is not frozen
-	open    map[question]*Flight
+	mu      sync.Mutex             // guards all below, and all of Flight, Follower and Answer that is not frozen
+	open    chains                 // whom others may follow
 	closed  map[*Flight]bool       // with followers, and nobody else may follow
 	apart   map[question]time.Time // of which nobody waits for another before that moment
 	swept   time.Time              // when what is over was taken out of apart
@@ -25,16 +23,6 @@ type Flights struct {
 	waiting int                    // how many follow
 	bytes   int                    // of answers
 	ended   bool
-}
-
-// A question is the hash of what a call asks for, as far as others are answered with it.
-// Of two that have the same hash and are not the same, one goes by itself.
-type question uint64
-
-var questionSeed = maphash.MakeSeed()
-
-func questionOf(to *Route, text []byte) question {
-	return question(maphash.Bytes(questionSeed, text) ^ maphash.Comparable(questionSeed, to))
 }
 
 // A Flight is one call that may be followed. It ends by Share, Disperse or HandOver, or by
@@ -45,7 +33,8 @@ type Flight struct {
 	flights    *Flights // the same for ever
 	question   question
 	to         *Route
-	text       []byte // what it asks for
+	text       []byte  // what it asks for
+	next       *Flight // in its chain of those that are open
 	head, tail *Follower
 	kept       int // bytes of the answer so far
 }
@@ -101,7 +90,7 @@ const mostApart = 1000
 // follow. text is the caller's again when it returns. With Follows the caller owes a
 // Leave.
 func (f *Flights) Join(w *Follower, p coldstart.Parker, to *Route, text []byte, s *config.Collapse, now time.Time) (*Flight, Verdict) {
-	q := questionOf(to, text)
+	q := questionOf(text)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ended {
@@ -114,13 +103,13 @@ func (f *Flights) Join(w *Follower, p coldstart.Parker, to *Route, text []byte, 
 		}
 		delete(f.apart, q)
 	}
-	flight := f.open[q]
+	flight := f.open.find(q, to, text)
 	if flight == nil {
 		flight = f.newLocked(s, q, to, text)
-		f.openLocked(flight)
+		f.open.add(flight)
 		return flight, Leads
 	}
-	if f.waiting >= s.MaxFollowers || flight.to != to || !bytes.Equal(flight.text, text) {
+	if f.waiting >= s.MaxFollowers {
 		return nil, Alone
 	}
 	*w = Follower{flight: flight, parker: p, prev: flight.tail}
@@ -164,18 +153,17 @@ func (fl *Flight) forgetLocked() {
 	fl.kept = 0
 }
 
-func (f *Flights) openLocked(flight *Flight) {
-	if f.open == nil {
-		f.open, f.closed, f.apart = map[question]*Flight{}, map[*Flight]bool{}, map[question]time.Time{}
-	}
-	f.open[flight.question] = flight
+// closeLocked lets nobody follow any more.
+func (f *Flights) closeLocked(fl *Flight) {
+	f.open.remove(fl)
+	delete(f.closed, fl)
 }
 
-func (f *Flights) closeLocked(flight *Flight) {
-	if f.open[flight.question] == flight {
-		delete(f.open, flight.question)
+func (f *Flights) keepClosedLocked(fl *Flight) {
+	if f.closed == nil {
+		f.closed = map[*Flight]bool{}
 	}
-	delete(f.closed, flight)
+	f.closed[fl] = true
 }
 
 // Depart lets nobody follow from now on, and tells whether somebody does. If nobody does
@@ -189,7 +177,7 @@ func (fl *Flight) Depart() (followed bool) {
 		fl.freeLocked()
 		return false
 	}
-	f.closed[fl] = true
+	f.keepClosedLocked(fl)
 	return true
 }
 
@@ -240,6 +228,9 @@ func (fl *Flight) Disperse(apart bool, now time.Time) {
 		if len(f.apart) >= mostApart {
 			clear(f.apart) // they will be found out again
 		}
+		if f.apart == nil {
+			f.apart = map[question]time.Time{}
+		}
 		f.apart[fl.question] = now.Add(apartFor)
 	}
 	fl.freeLocked()
@@ -263,10 +254,11 @@ func (fl *Flight) handOverLocked() {
 	fl.forgetLocked()
 	fl.tellLocked(fl.head, Leads)
 	delete(f.closed, fl)
-	if f.open[fl.question] == nil {
-		f.openLocked(fl)
-	} else { // others follow that one
-		f.closed[fl] = true
+	switch other := f.open.find(fl.question, fl.to, fl.text); {
+	case other == nil:
+		f.open.add(fl)
+	case other != fl: // others follow that one
+		f.keepClosedLocked(fl)
 	}
 }
 
@@ -315,8 +307,10 @@ func (f *Flights) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = true
-	for _, fl := range f.open {
-		fl.tellAllLocked(Ended)
+	for _, fl := range f.open.all {
+		for ; fl != nil; fl = fl.next {
+			fl.tellAllLocked(Ended)
+		}
 	}
 	for fl := range f.closed {
 		fl.tellAllLocked(Ended)
@@ -372,5 +366,5 @@ func (a *Answer) releaseLocked(f *Flights) {
 func (f *Flights) Open() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.open) + len(f.closed)
+	return f.open.len + len(f.closed)
 }

@@ -56,9 +56,9 @@ func TestFlightsAsTheModel(t *testing.T) {
 				p := &passenger{parker: make(parker, 1), of: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "question")}
 				waiting, _ := f.Waiting()
 				flight, verdict := f.Join(&p.follower, p.parker, nil, []byte(p.of), s, now)
-				at := f.open[questionOf(nil, []byte(p.of))]
+				at := f.open.find(questionOf([]byte(p.of)), nil, []byte(p.of))
 				open := at != nil && slices.ContainsFunc(all, func(o *passenger) bool { return o.leads(at) })
-				apart := now.Before(f.apart[questionOf(nil, []byte(p.of))])
+				apart := now.Before(f.apart[questionOf([]byte(p.of))])
 				want := Follows
 				switch {
 				case f.ended, apart, open && waiting >= s.MaxFollowers:
@@ -201,20 +201,51 @@ func TestApartIsForgotten(t *testing.T) {
 	}
 }
 
-// Of two questions with the same hash one goes by itself.
+// Whatever their hashes, those who ask the same by the same route follow each other, and
+// nobody else.
 func TestQuestionsOfOneHash(t *testing.T) {
 	var f Flights
 	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
 	now := time.Now()
-	flight, _ := f.Join(&Follower{}, make(parker, 1), nil, []byte("a"), s, now)
-	f.open[questionOf(nil, []byte("b"))] = flight
-	if _, verdict := f.Join(&Follower{}, make(parker, 1), nil, []byte("b"), s, now); verdict != Alone {
-		t.Errorf("joined as %d", verdict)
+	join := func(to *Route, text string) (*Flight, Verdict) {
+		return f.Join(&Follower{}, make(parker, 1), to, []byte(text), s, now)
 	}
-	to := &Route{}
-	f.open[questionOf(to, []byte("a"))] = flight
-	if _, verdict := f.Join(&Follower{}, make(parker, 1), to, []byte("a"), s, now); verdict != Alone {
-		t.Errorf("joined as %d by another route", verdict)
+	flight, _ := join(nil, "a")
+	flight.text = []byte("b") // as if the two had one hash
+	for to, want := range map[*Route]Verdict{nil: Leads, {}: Leads} {
+		if _, verdict := join(to, "a"); verdict != want {
+			t.Errorf("by %v: %d", to, verdict)
+		}
+	}
+	if flight, verdict := join(nil, "a"); verdict != Follows || string(flight.text) != "a" {
+		t.Errorf("%d, those who ask %q", verdict, flight.text)
+	}
+}
+
+// However many there are at once, each is found.
+func TestManyFlights(t *testing.T) {
+	var f Flights
+	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10 * leastChains}
+	now := time.Now()
+	var flights []*Flight
+	for i := range 10 * leastChains {
+		flight, verdict := f.Join(&Follower{}, make(parker, 1), nil, fmt.Append(nil, i), s, now)
+		if verdict != Leads {
+			t.Fatalf("%d joined as %d", i, verdict)
+		}
+		flights = append(flights, flight)
+	}
+	for i, want := range flights {
+		flight, verdict := f.Join(&Follower{}, make(parker, 1), nil, fmt.Append(nil, i), s, now)
+		if flight != want || verdict != Follows || !flight.Depart() {
+			t.Fatalf("%d is not found", i)
+		}
+		if flight.Share(&Answer{}) != 1 {
+			t.Fatalf("%d has other followers", i)
+		}
+	}
+	if n := f.Open(); n != 0 {
+		t.Errorf("%d are left", n)
 	}
 }
 

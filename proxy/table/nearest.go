@@ -36,38 +36,48 @@ func (s *Split) inputs() []shaping.Region {
 	return in
 }
 
-// ByDistance appends the regions that may be asked to regions: the first priority
-// first, in it the nearest to at.
-func (s *Split) ByDistance(at geo.Point, regions []*Region) []*Region {
+// ByDistance are the regions that may be asked: the first priority first, in it the
+// nearest to at. They are in room, if that has room for them.
+func (s *Split) ByDistance(at geo.Point, room []*Region) []*Region {
+	var far [8]float64
+	regions, near := room[:0], far[:0]
 	for i := range s.Regions {
 		r := &s.Regions[i]
 		if r.carry == 0 {
 			continue
 		}
-		place := len(regions)
-		regions = append(regions, r)
-		for ; place > 0 && r.Before(regions[place-1], at); place-- {
-			regions[place] = regions[place-1]
+		place, closeness := len(near), r.closeness(&at)
+		regions, near = append(regions, r), append(near, closeness)
+		for ; place > 0; place-- {
+			before := regions[place-1]
+			if !r.goesBefore(before, closeness, near[place-1]) {
+				break
+			}
+			regions[place], near[place] = before, near[place-1]
 		}
-		regions[place] = r
+		regions[place], near[place] = r, closeness
 	}
 	return regions
 }
 
 // Before tells whether a client at that place would rather have the region than another.
 func (r *Region) Before(other *Region, at geo.Point) bool {
+	return r.goesBefore(other, r.closeness(&at), other.closeness(&at))
+}
+
+func (r *Region) goesBefore(other *Region, closeness, others float64) bool {
 	if r.Priority != other.Priority {
 		return r.Priority < other.Priority
 	}
-	return closeness(r.at, at) > closeness(other.at, at)
+	return closeness > others
 }
 
-// closeness of a region's place; one without is farther than all.
-func closeness(region, at geo.Point) float64 {
-	if region == (geo.Point{}) {
+// closeness of the region to a place; one without a place of its own is farther than all.
+func (r *Region) closeness(at *geo.Point) float64 {
+	if r.at == (geo.Point{}) {
 		return -2
 	}
-	return region.Closeness(at)
+	return r.at.Closeness(*at)
 }
 
 // DrawNear picks one of the regions that ByDistance has sorted, for a call whose

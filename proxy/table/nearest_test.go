@@ -59,7 +59,7 @@ func TestNearestLaws(t *testing.T) {
 			}
 		}
 		for i, r := range regions[1:] {
-			if before := regions[i]; r.Priority < before.Priority || r.Priority == before.Priority && closeness(r.at, client) > closeness(before.at, client) {
+			if before := regions[i]; r.Priority < before.Priority || r.Priority == before.Priority && r.closeness(&client) > before.closeness(&client) {
 				t.Fatalf("%s comes before %s", before.Name, r.Name)
 			}
 		}

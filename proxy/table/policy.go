@@ -1,6 +1,7 @@
 package table
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -60,9 +61,9 @@ func (s *Set) mark(l config.LoadBalancing) {
 	if l.Sticky == nil {
 		return
 	}
-	s.marked = make(map[uint64]*Endpoint, len(s.Endpoints))
+	s.marked = make(map[Mark]*Endpoint, len(s.Endpoints))
 	for _, ep := range s.Endpoints {
-		ep.Mark = hash([]byte(ep.ID))
+		ep.Mark = Mark(fmt.Appendf(nil, "%016x", hash([]byte(ep.ID))))
 		s.marked[ep.Mark] = ep
 	}
 }
@@ -94,7 +95,7 @@ func (s *Set) Bound(ep *Endpoint, inside, percent int) int {
 }
 
 // Marked is the endpoint with that mark; nil if it is not here.
-func (s *Set) Marked(mark uint64) *Endpoint { return s.marked[mark] }
+func (s *Set) Marked(mark Mark) *Endpoint { return s.marked[mark] }
 
 // Cost is how long an endpoint is likely to let a call wait, by its weight.
 func (s *Set) Cost(ep *Endpoint, now time.Time) float64 {

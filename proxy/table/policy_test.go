@@ -168,7 +168,7 @@ func TestMarks(t *testing.T) {
 			t.Fatalf("%s is not found by its mark", ep.ID)
 		}
 	}
-	if s.Marked(1) != nil {
+	if s.Marked(Mark{1}) != nil {
 		t.Error("somebody has a mark that nobody was given")
 	}
 }

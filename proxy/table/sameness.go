@@ -12,7 +12,6 @@ type Sameness struct {
 	// places of the fields that are known, by the length of their names: of one length
 	// there are few. Of two places of one name the first counts.
 	places [longestName + 1][]place
-	count  int
 	// Told are the fields in the question that weir writes into requests, whatever the
 	// client says: the same value is not known from the client's own.
 	Told []message.ID
@@ -28,7 +27,7 @@ func newSameness(fn *config.Function) *Sameness {
 	if fn.Collapse == nil {
 		return nil
 	}
-	s := &Sameness{count: len(fn.Collapse.Vary)}
+	s := &Sameness{}
 	for i, name := range fn.Collapse.Vary {
 		s.add(name, 1+i)
 		switch id := message.Lookup([]byte(name)); id {
@@ -51,41 +50,37 @@ func (s *Sameness) add(name string, at int) {
 // longestName is how long the name of a field may be in the configuration.
 const longestName = 64
 
-// mostVary is more fields than the configuration may name.
-const mostVary = 32
-
-// mostAsked is more fields than clients send.
+// mostAsked is more fields by which answers vary than clients send.
 const mostAsked = 64
 
 // AppendFields adds what of the fields belongs to the question. ok is false if one of
 // them may make a difference of which nothing is known.
 func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []byte, ok bool) {
-	if len(fields) > mostAsked {
-		return b, false
-	}
-	var places [mostAsked]int8
-	var counts [1 + mostVary]byte
+	var room [8]placed
+	found := room[:0]
 	for i := range fields {
 		if fields[i].Drop {
 			continue
 		}
-		place, known := s.place(fields[i].Name)
-		if !known {
+		at, known := s.place(fields[i].Name)
+		switch {
+		case !known || len(found) == mostAsked:
 			return b, false
-		}
-		places[i] = int8(place)
-		counts[place]++
-	}
-	for place := 1; place <= s.count; place++ {
-		b = append(b, counts[place])
-		for i := 0; i < len(fields) && counts[place] > 0; i++ {
-			if int(places[i]) == place {
-				b = AppendPart(b, fields[i].Value)
+		case at > 0:
+			found = append(found, placed{at, i})
+			for j := len(found) - 1; j > 0 && found[j].at < found[j-1].at; j-- {
+				found[j], found[j-1] = found[j-1], found[j]
 			}
 		}
 	}
+	for _, f := range found {
+		b = AppendPart(binary.AppendUvarint(b, uint64(f.at)), fields[f.field].Value)
+	}
 	return b, true
 }
+
+// A placed is a field that belongs to the question.
+type placed struct{ at, field int }
 
 // AppendPart adds a part of the question. It is plain where it ends.
 func AppendPart(b, part []byte) []byte {

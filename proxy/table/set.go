@@ -24,13 +24,13 @@ type Set struct {
 
 	faring bool // what is in it follows from how its endpoints fare
 
-	turn   *atomic.Uint64       // counts the turns, over all sets
-	part   float64              // of the function's calls
-	turns  []uint32             // the order of a round, for RoundRobin
-	ring   *ring                // for ConsistentHash
-	marked map[uint64]*Endpoint // by their marks, for functions that set a cookie
-	weight int                  // of all
-	sums   []int                // sums[i] is the weight of Endpoints[:i+1]; nil if all weigh the same
+	turn   *atomic.Uint64     // counts the turns, over all sets
+	part   float64            // of the function's calls
+	turns  []uint32           // the order of a round, for RoundRobin
+	ring   *ring              // for ConsistentHash
+	marked map[Mark]*Endpoint // by their marks, for functions that set a cookie
+	weight int                // of all
+	sums   []int              // sums[i] is the weight of Endpoints[:i+1]; nil if all weigh the same
 }
 
 // Draw picks one of the endpoints by weight; r is a random number. The set is
@@ -81,11 +81,14 @@ func (s *Set) weigh() {
 	}
 }
 
+// A Mark is what a cookie names an endpoint by.
+type Mark [16]byte
+
 // An Endpoint is one address that serves one function.
 type Endpoint struct {
-	*Link                     // life: carried from set to set; in front, as who chooses looks at little else
-	Mark               uint64 // what a cookie names it by; set if there is one
-	discovery.Endpoint        // as reported: frozen
+	*Link                   // life: carried from set to set; in front, as who chooses looks at little else
+	Mark               Mark // what a cookie names it by; set if there is one
+	discovery.Endpoint      // as reported: frozen
 
 	pull   int  // 0: all of its weight
 	rising bool // it has its calls by and by

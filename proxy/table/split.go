@@ -162,14 +162,19 @@ func FieldValue(fields []message.Field, name []byte) []byte {
 }
 
 // CookieValue is that of the first cookie with a name; nil if there is none.
-func CookieValue(fields []message.Field, name []byte) (value []byte) {
-	eachCookie(fields, func(known, v []byte) bool {
-		if bytes.Equal(known, name) {
-			value = v
+func CookieValue(fields []message.Field, name []byte) []byte {
+	for i := range fields {
+		f := &fields[i]
+		for rest := cookiesIn(f); len(rest) > 0; {
+			var pair []byte
+			pair, rest = cutAt(rest, ';')
+			pair = message.Trim(pair)
+			if n := len(name); len(pair) > n && pair[n] == '=' && bytes.Equal(pair[:n], name) {
+				return unquoted(pair[n+1:])
+			}
 		}
-		return value == nil
-	})
-	return value
+	}
+	return nil
 }
 
 // hash is FNV-1a, which every weir computes alike, mixed (mix).
