@@ -1,5 +1,7 @@
 package message
 
+import "encoding/binary"
+
 // An ID is a field name that weir knows.
 type ID uint8
 
@@ -151,9 +153,15 @@ var forwarded = []byte("X-Forwarded-")
 
 // EqualNames tells whether a and b are the same but for the case of ASCII
 // letters.
-func EqualNames(a, b []byte) bool {
-	if len(a) != len(b) {
-		return false
+func EqualNames(a, b []byte) bool { return len(a) == len(b) && equalFold(a, b) }
+
+// equalFold is EqualNames of what has the same length, eight bytes at a time.
+func equalFold(a, b []byte) bool {
+	for len(a) >= 8 && len(b) >= 8 {
+		if x, y := binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b); x != y && !equalWords(x, y) {
+			return false
+		}
+		a, b = a[8:], b[8:]
 	}
 	for i, x := range a {
 		y := b[i]
@@ -162,6 +170,20 @@ func EqualNames(a, b []byte) bool {
 		}
 	}
 	return true
+}
+
+// equalWords tells whether eight bytes differ by the case of ASCII letters at most.
+func equalWords(x, y uint64) bool {
+	const ones = 0x0101010101010101
+	lower := x | 0x20*ones
+	if lower != y|0x20*ones {
+		return false
+	}
+	// The highest bit of each byte, taken out of it, tells of the sums whether it is at
+	// least 'a', and whether it is more than 'z'.
+	ascii := lower & (0x7f * ones)
+	letters := (ascii + (0x80-'a')*ones) &^ (ascii + (0x7f-'z')*ones) &^ lower & (0x80 * ones)
+	return (x^y)&^(letters>>2) == 0
 }
 
 // IsToken tells whether value is the token, given in lower case, but for the

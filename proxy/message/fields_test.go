@@ -2,8 +2,11 @@ package message
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestLookup(t *testing.T) {
@@ -40,6 +43,28 @@ func TestEqualNames(t *testing.T) {
 	f("a@", "a`", false) // a bit apart, but no letters
 	f("[", "{", false)
 	f("-", "\r", false)
+}
+
+// Names are compared as bytes are one by one.
+func TestEqualNamesAsBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := rapid.SliceOfN(rapid.Byte(), 0, 30).Draw(t, "a")
+		b := slices.Clone(a)
+		for range rapid.IntRange(0, 4).Draw(t, "changes") {
+			if len(b) > 0 {
+				at := rapid.IntRange(0, len(b)-1).Draw(t, "at")
+				b[at] ^= rapid.SampledFrom([]byte{0x20, 0x20, 0x20, 0x80, 0xa0, 1}).Draw(t, "bits")
+			}
+		}
+		want := true
+		for i, x := range a {
+			letter := 'a' <= x|0x20 && x|0x20 <= 'z'
+			want = want && (x == b[i] || letter && x|0x20 == b[i]|0x20)
+		}
+		if got := EqualNames(a, b); got != want {
+			t.Fatalf("%q and %q: %v", a, b, got)
+		}
+	})
 }
 
 func TestElements(t *testing.T) {
