@@ -33,7 +33,10 @@ func place(cidr string, at [2]float64) config.Place {
 }
 
 func TestFind(t *testing.T) {
-	file := write(t, testkit.Places(t, map[string][2]float64{"203.0.113.0/24": paris, "2001:db8::/32": sydney}))
+	file := write(t, testkit.Places(t, map[string][2]float64{
+		"203.0.113.0/24": paris, "2001:db8::/32": sydney,
+		"198.18.0.0/24": {1000, 0}, "198.18.1.0/24": {0, -181}, "198.18.2.0/24": {math.NaN(), 0},
+	}))
 	m, err := NewMap(config.Geography{Database: file, Places: []config.Place{
 		place("10.0.0.0/8", paris), place("10.1.0.0/16", sydney), place("203.0.113.9/32", sydney), place("fd00::/8", paris),
 	}}, nil)
@@ -54,6 +57,9 @@ func TestFind(t *testing.T) {
 		{"fd00::1%eth0", paris, true},
 		{"192.0.2.1", [2]float64{}, false}, // in the database, with a country and no point
 		{"198.51.100.1", [2]float64{}, false},
+		{"198.18.0.1", [2]float64{}, false}, // no such place
+		{"198.18.1.1", [2]float64{}, false},
+		{"198.18.2.1", [2]float64{}, false},
 		{"2001:db9::1", [2]float64{}, false},
 	} {
 		for range 2 { // the second one is remembered
@@ -199,6 +205,22 @@ func BenchmarkFind(b *testing.B) {
 	b.Run("looked up", func(b *testing.B) {
 		for b.Loop() {
 			m.look(addr)
+		}
+	})
+}
+
+// The points are those that trigonometry has.
+func TestAt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		latitude := rapid.Float64Range(-90, 90).Draw(t, "latitude")
+		longitude := rapid.Float64Range(-180, 180).Draw(t, "longitude")
+		sinNorth, cosNorth := math.Sincos(latitude * math.Pi / 180)
+		sinEast, cosEast := math.Sincos(longitude * math.Pi / 180)
+		got := At(latitude, longitude)
+		for i, want := range []float64{cosNorth * cosEast, cosNorth * sinEast, sinNorth} {
+			if !(math.Abs(got[i]-want) < 1e-14) {
+				t.Fatalf("%v, want %v at %d", got, want, i)
+			}
 		}
 	})
 }

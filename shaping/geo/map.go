@@ -110,5 +110,8 @@ func (m *Map) look(addr netip.Addr) (Point, bool) {
 	if !found.Found() || found.DecodePath(&place, "location") != nil || place.Latitude == nil || place.Longitude == nil {
 		return Point{}, false // a database of countries says no point
 	}
+	if !isPlace(*place.Latitude, *place.Longitude) { // it is broken
+		return Point{}, false
+	}
 	return At(*place.Latitude, *place.Longitude), true
 }
