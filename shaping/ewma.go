@@ -22,13 +22,22 @@ type Latency struct {
 
 // Note takes in an answer that took d and came at the moment now.
 func (l *Latency) Note(d time.Duration, now time.Time) {
+	at := moment.Nanos(now)
 	took, value := float64(d), math.Float64frombits(l.value.Load())
 	if took < value {
-		keep := math.Exp(-float64(max(0, moment.Nanos(now)-l.at.Load())) / float64(forgetIn))
+		keep := decay(float64(max(0, at-l.at.Load())) / float64(forgetIn))
 		took = value*keep + took*(1-keep)
 	}
 	l.value.Store(math.Float64bits(took))
-	l.at.Store(moment.Nanos(now))
+	l.at.Store(at)
+}
+
+// decay is math.Exp of -x, up to 2e-10, faster for what is small.
+func decay(x float64) float64 {
+	if x < 1e-3 {
+		return 1 - x*(1-x/2)
+	}
+	return math.Exp(-x)
 }
 
 // Cost is how long a call is likely to wait for its answer at the moment now,
@@ -42,7 +51,7 @@ func (l *Latency) Cost(inFlight int, now time.Time) float64 {
 	// What is old says little: without this, one bad answer would keep calls away
 	// for ever, as none would come to prove better.
 	if age := moment.Nanos(now) - l.at.Load(); age > int64(time.Second) {
-		value *= math.Exp(-float64(age) / float64(forgetIn))
+		value *= decay(float64(age) / float64(forgetIn))
 	}
 	return value * float64(inFlight+1)
 }

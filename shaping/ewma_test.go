@@ -1,6 +1,7 @@
 package shaping
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -37,5 +38,13 @@ func TestLatency(t *testing.T) {
 	l.Note(0, now.Add(-time.Hour)) // a clock that was put back
 	if got := l.Cost(0, now); got < 0 || got > float64(time.Second) {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestDecay(t *testing.T) {
+	for x := 1e-9; x < 100; x *= 1.1 {
+		if got, want := decay(x), math.Exp(-x); math.Abs(got-want) > 2e-10 {
+			t.Errorf("of %g: %g, want %g", x, got, want)
+		}
 	}
 }
