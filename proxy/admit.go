@@ -12,8 +12,8 @@ func (p *Proxy) admit(c *Call) error {
 	}
 	gap := c.fn.Gate.Enter(c.Started)
 	c.inside = true
-	if c.fn.Retry != nil {
-		c.fn.Budget.Called(c.Started)
+	if c.fn.Retry != nil || c.fn.Hedging != nil {
+		c.fn.Calls.Came(c.Started)
 	}
 	if gap > c.fn.ColdStart.VisitGap() && p.visited != nil && !c.unseen && len(c.fn.Holders()) == 0 {
 		p.visited(c.fn.Name, c.Started, gap, c.Trace().Trace)

@@ -43,7 +43,7 @@ func (p *Proxy) again(c *Call, err error) (again bool, end error) {
 		wait = max(wait, c.askedToWait())
 	}
 	now := c.Started.Add(c.since())
-	if !now.Add(wait).Before(c.Deadline) || !c.fn.Budget.Spend(now) {
+	if !now.Add(wait).Before(c.Deadline) || !c.fn.Budget.Spend(&c.fn.Calls, now) {
 		return false, err
 	}
 	if err == nil {

@@ -88,7 +88,6 @@ func (c *Call) mayHedge() bool {
 // watchForHedge has the coming try tell when it takes long, if a second one may follow
 // then.
 func (c *Call) watchForHedge() {
-	c.fn.Hedges.Called(c.Sent)
 	if !c.mayHedge() {
 		return
 	}
@@ -112,11 +111,11 @@ const leastHedge = time.Millisecond
 func (c *Call) mayPay(now time.Time) bool {
 	switch {
 	case c.lateness == 1:
-		return c.fn.Hedges.SpendEarly(now)
-	case c.lateness > 2 && c.fn.Hedges.Left(now) < 1:
+		return c.fn.Hedges.SpendEarly(&c.fn.Calls, now)
+	case c.lateness > 2 && c.fn.Hedges.Left(&c.fn.Calls, now) < 1:
 		return false // it was told once
 	}
-	return c.fn.Hedges.Spend(now)
+	return c.fn.Hedges.Spend(&c.fn.Calls, now)
 }
 
 // startHedge begins a second try, if there is an endpoint for it and the budget

@@ -77,12 +77,7 @@ func (c *Call) addQuota(fields []message.Field) []message.Field {
 	start := len(c.scratch)
 	b := c.scratch
 	for i, l := range c.limits.Each {
-		if i > 0 {
-			b = append(b, sep...)
-		}
-		b = append(b, '"')
-		b = append(b, c.limits.Names[i]...)
-		b = append(b, `";r=`...)
+		b = append(b, c.limits.Left[i]...)
 		b = strconv.AppendInt(b, int64(min(c.quotas[i].Left, l.Requests)), 10)
 		b = append(b, ";t="...)
 		b = strconv.AppendInt(b, int64((c.quotas[i].Full+time.Second-1)/time.Second), 10)

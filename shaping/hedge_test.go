@@ -41,6 +41,7 @@ type hedgeWorld struct {
 	took   []time.Duration
 	second int // tries beside another
 
+	calls   Calls
 	budget  Budget
 	slowest Quantile
 	busy    [10]int
@@ -79,7 +80,7 @@ func (w *hedgeWorld) service(endpoint int) time.Duration {
 
 // call is one call that comes now.
 func (w *hedgeWorld) call(began time.Duration) {
-	w.budget.Called(clock(began))
+	w.calls.Came(clock(began))
 	own := w.pick(began, -1)
 	w.busy[own]++
 	over, asked := false, 0
@@ -106,7 +107,7 @@ func (w *hedgeWorld) call(began time.Duration) {
 		switch {
 		case over:
 			return
-		case asked == 1 && !w.budget.SpendEarly(clock(now)), asked > 1 && !w.budget.Spend(clock(now)):
+		case asked == 1 && !w.budget.SpendEarly(&w.calls, clock(now)), asked > 1 && !w.budget.Spend(&w.calls, clock(now)):
 			w.after(now, now-began, ask)
 			return
 		}

@@ -3,6 +3,7 @@ package shaping
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -40,9 +41,10 @@ type Limiter struct {
 // moment and then gives back.
 type Limits struct {
 	Each []*Limit
-	// Names, of each, and Policy are what clients are told of them.
-	Names  []string
+	// Policy is what clients are told of them, and Left, of each, what they are told before
+	// what is left of it.
 	Policy []byte
+	Left   [][]byte
 
 	order []int // in which they are locked: that of their making, which is the same in all Limits
 	of    *Limiter
@@ -82,8 +84,12 @@ func (l *Limiter) Configure(c config.RateLimits, policy []byte, part Part, now t
 		l.limits.Store(nil)
 		return
 	}
-	before := l.limits.Load()
-	next := &Limits{Names: c.Names(), Policy: policy, of: l}
+	next := &Limits{Policy: policy, of: l}
+	before, separator := l.limits.Load(), ""
+	for _, name := range c.Names() {
+		next.Left = append(next.Left, fmt.Appendf(nil, "%s\"%s\";r=", separator, name))
+		separator = ", "
+	}
 	for _, r := range c {
 		limit := before.find(r, next)
 		if limit == nil {

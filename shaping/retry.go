@@ -70,8 +70,14 @@ func (r *Retries) Wait(n int) time.Duration {
 type Budget struct {
 	percent, perSecond atomic.Int64
 	refused            atomic.Int64
-	calls, tries       window
+	tries              window
 }
+
+// Calls are those of a function in the last ten seconds, of which Budgets are shares.
+type Calls struct{ window }
+
+// Came says that a call came.
+func (c *Calls) Came(now time.Time) { c.count(now) }
 
 // SetLimits changes the share of the calls in percent, and what may be in any
 // case.
@@ -80,13 +86,10 @@ func (b *Budget) SetLimits(percent, perSecond int) {
 	b.perSecond.Store(int64(perSecond))
 }
 
-// Called says that a call came.
-func (b *Budget) Called(now time.Time) { b.calls.count(now) }
-
 // Spend takes a further try out of the budget, if there is one left. Of two that
 // are made at once both may be the last.
-func (b *Budget) Spend(now time.Time) bool {
-	if b.Left(now) < 1 {
+func (b *Budget) Spend(of *Calls, now time.Time) bool {
+	if b.Left(of, now) < 1 {
 		b.refused.Add(1)
 		return false
 	}
@@ -96,8 +99,8 @@ func (b *Budget) Spend(now time.Time) bool {
 
 // SpendEarly is Spend for a try that may come later as well: it leaves a third of what
 // is allowed to those that have waited, and refuses without a word.
-func (b *Budget) SpendEarly(now time.Time) bool {
-	if left := b.Left(now); left < 1 || 3*left <= b.allowed(now) {
+func (b *Budget) SpendEarly(of *Calls, now time.Time) bool {
+	if left := b.Left(of, now); left < 1 || 3*left <= b.allowed(of, now) {
 		return false
 	}
 	b.tries.count(now)
@@ -108,11 +111,11 @@ func (b *Budget) SpendEarly(now time.Time) bool {
 func (b *Budget) Refused() int { return int(b.refused.Load()) }
 
 // Left is how many further tries the budget allows at the moment now.
-func (b *Budget) Left(now time.Time) int {
-	return max(0, b.allowed(now)-int(b.tries.sum(now)))
+func (b *Budget) Left(of *Calls, now time.Time) int {
+	return max(0, b.allowed(of, now)-int(b.tries.sum(now)))
 }
 
 // allowed is how many there may be in the window.
-func (b *Budget) allowed(now time.Time) int {
-	return int(b.calls.sum(now)*b.percent.Load()/100 + b.perSecond.Load()*windowSeconds)
+func (b *Budget) allowed(of *Calls, now time.Time) int {
+	return int(of.sum(now)*b.percent.Load()/100 + b.perSecond.Load()*windowSeconds)
 }

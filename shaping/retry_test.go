@@ -44,6 +44,7 @@ func TestRetryWait(t *testing.T) {
 func TestBudgetAsTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b Budget
+		var of Calls
 		percent, perSecond := rapid.IntRange(0, 100).Draw(t, "percent"), rapid.IntRange(0, 3).Draw(t, "per second")
 		b.SetLimits(percent, perSecond)
 		now := time.Unix(1_800_000_000, 0)
@@ -57,10 +58,10 @@ func TestBudgetAsTheModel(t *testing.T) {
 			return n
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"call": func(*rapid.T) { b.Called(now); calls = append(calls, now.Unix()) },
+			"call": func(*rapid.T) { of.Came(now); calls = append(calls, now.Unix()) },
 			"try": func(t *rapid.T) {
 				want := within(calls)*percent/100+perSecond*windowSeconds-within(tries) >= 1
-				if got := b.Spend(now); got != want {
+				if got := b.Spend(&of, now); got != want {
 					t.Fatalf("allowed %v, want %v", got, want)
 				}
 				if want {
@@ -71,7 +72,7 @@ func TestBudgetAsTheModel(t *testing.T) {
 				allowed := within(calls)*percent/100 + perSecond*windowSeconds
 				left, refused := allowed-within(tries), b.Refused()
 				want := left >= 1 && 3*left > allowed
-				if got := b.SpendEarly(now); got != want || b.Refused() != refused {
+				if got := b.SpendEarly(&of, now); got != want || b.Refused() != refused {
 					t.Fatalf("%d of %d left: allowed early %v, want %v; %d refused, before %d", left, allowed, got, want, b.Refused(), refused)
 				}
 				if want {
@@ -87,21 +88,22 @@ func TestBudgetAsTheModel(t *testing.T) {
 
 func TestBudgetAllocs(t *testing.T) {
 	var b Budget
+	var of Calls
 	b.SetLimits(20, 10)
 	now := time.Now()
 	if n := testing.AllocsPerRun(1000, func() {
-		b.Called(now)
-		b.Spend(now)
+		of.Came(now)
+		b.Spend(&of, now)
 	}); n > 0 {
 		t.Errorf("allocates %.0f times", n)
 	}
 }
 
-func BenchmarkBudgetCalled(b *testing.B) {
-	var budget Budget
+func BenchmarkCallsCame(b *testing.B) {
+	var calls Calls
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		budget.Called(now)
+		calls.Came(now)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // as far as it is configured.
 func writeResilience(p *page, function string, fn *table.Function, now time.Time) {
 	if fn.Retry != nil {
-		p.gauge(fn.Budget.Left(now), "weir_retry_budget_remaining", "function", function)
+		p.gauge(fn.Budget.Left(&fn.Calls, now), "weir_retry_budget_remaining", "function", function)
 		p.gauge(fn.Budget.Refused(), "weir_retries_refused_total", "function", function)
 	}
 	if fn.Hedging != nil {

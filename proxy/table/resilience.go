@@ -13,6 +13,7 @@ import (
 
 // Resilience is the part of a function's State that remembers failures.
 type Resilience struct {
+	Calls   shaping.Calls   // where there is a budget of them
 	Budget  shaping.Budget  // how many tries may follow a first one
 	Breaker shaping.Breaker // turns tries away after too many failures
 

@@ -35,10 +35,10 @@ var wholes = func() (w [361][2]float64) {
 // nearest region it is part of each call, and takes half as long so.
 func sincos(degrees float64) (sine, cosine float64) {
 	whole := int(degrees)
-	rest := (degrees - float64(whole)) * math.Pi / 180
+	rest := (degrees - float64(whole)) * (math.Pi / 180)
 	square := rest * rest
-	s := rest * (1 - square/6*(1-square/20))
-	c := 1 - square/2*(1-square/12*(1-square/30))
+	s := rest * (1 - square*(1.0/6)*(1-square*(1.0/20)))
+	c := 1 - square*(1.0/2)*(1-square*(1.0/12)*(1-square*(1.0/30)))
 	w := &wholes[whole+180]
 	return w[0]*c + w[1]*s, w[1]*c - w[0]*s
 }
