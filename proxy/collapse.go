@@ -131,13 +131,14 @@ func (c *Call) question() (question []byte, ok bool) {
 		b = append(b, '?')
 	}
 	b = append(b, byte(c.priority())) // who is to be let go first does not wait for one that is not
-	for i := range r.Added {          // what the endpoint is told of the client and how it has come
-		switch f := &r.Added[i]; f.ID {
-		case message.XForwardedProto, message.XForwardedHost, message.XForwardedPort:
-			b = table.AppendPart(append(b, byte(f.ID)), f.Value)
+	for i := range r.Added {          // what the endpoint is told of how it has come
+		if r.Added[i].ID == message.XForwardedProto { // host and port are the next
+			for _, f := range r.Added[i : i+3] {
+				b = table.AppendPart(b, f.Value)
+			}
+			break
 		}
 	}
-	b = append(b, byte(message.Other))
 	for _, id := range c.asked.Told {
 		b = table.AppendPart(b, message.Get(r.Added, id))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"net/textproto"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -246,7 +247,7 @@ func newLimit(c config.RateLimit) *Limit {
 	n := min(mostShards, (c.MaxKeys+mostShards-1)/mostShards)
 	b := &Limit{RateLimit: c, shards: make([]shard, n)}
 	if name := c.Header(); name != "" {
-		b.Field = []byte(name)
+		b.Field = []byte(textproto.CanonicalMIMEHeaderKey(name)) // as most clients write it
 	}
 	for i := range b.shards {
 		b.shards[i].most = c.MaxKeys / n

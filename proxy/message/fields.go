@@ -155,14 +155,26 @@ var forwarded = []byte("X-Forwarded-")
 // letters.
 func EqualNames(a, b []byte) bool { return len(a) == len(b) && equalFold(a, b) }
 
-// equalFold is EqualNames of what has the same length, eight bytes at a time.
+// equalFold is EqualNames of what has the same length, eight bytes at a time; the last
+// eight may have been compared before.
 func equalFold(a, b []byte) bool {
-	for len(a) >= 8 && len(b) >= 8 {
-		if x, y := binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b); x != y && !equalWords(x, y) {
+	n := len(a)
+	if n < 8 || len(b) < n {
+		return equalShort(a, b)
+	}
+	for at := 0; ; at += 8 {
+		at = min(at, n-8)
+		x, y := binary.LittleEndian.Uint64(a[at:]), binary.LittleEndian.Uint64(b[at:])
+		if x != y && !equalWords(x, y) {
 			return false
 		}
-		a, b = a[8:], b[8:]
+		if at == n-8 {
+			return true
+		}
 	}
+}
+
+func equalShort(a, b []byte) bool {
 	for i, x := range a {
 		y := b[i]
 		if x != y && (x|0x20 != y|0x20 || x|0x20 < 'a' || x|0x20 > 'z') {

@@ -3,6 +3,7 @@ package table
 import (
 	"fmt"
 	"maps"
+	"net/textproto"
 	"reflect"
 	"slices"
 	"strings"
@@ -90,7 +91,7 @@ func (k *Keeper) enter(t, prev *Table, name string) {
 		return
 	}
 	t.Functions[name] = &Function{
-		hashBy:   hashBy{bytesOf(fn.LoadBalancing.HashHeader()), bytesOf(fn.LoadBalancing.HashCookie())},
+		hashBy:   hashBy{fieldName(fn.LoadBalancing.HashHeader()), bytesOf(fn.LoadBalancing.HashCookie())},
 		Function: fn, State: state,
 		OwnDeadline: message.Lookup([]byte(fn.Deadline.Header)) == message.Other,
 		Retry:       shaping.NewRetries(fn.Retries),
@@ -128,8 +129,8 @@ func (k *Keeper) locate(t, prev *Table) {
 	if err != nil {
 		t.Refused = append(t.Refused, Refusal{"geography.database", err.Error()})
 	}
-	t.PlaceHeader = bytesOf(t.Config.Geography.Header)
-	t.TenantHeader = bytesOf(t.Config.Tenants.Header)
+	t.PlaceHeader = fieldName(t.Config.Geography.Header)
+	t.TenantHeader = fieldName(t.Config.Tenants.Header)
 	for tenant, weight := range t.Config.Tenants.Weights {
 		if t.TenantWeights == nil {
 			t.TenantWeights = make(map[shaping.Key]int, len(t.Config.Tenants.Weights))
@@ -204,6 +205,10 @@ func ratePolicy(limits config.RateLimits) (policy []byte) {
 	}
 	return policy
 }
+
+// fieldName is the name of a field as most clients write it: the case that it is in
+// makes no difference, and what is the same is found so at once.
+func fieldName(text string) []byte { return bytesOf(textproto.CanonicalMIMEHeaderKey(text)) }
 
 // bytesOf are those of a text; nil of none.
 func bytesOf(text string) []byte {

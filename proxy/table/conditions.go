@@ -186,7 +186,7 @@ func (s *search) hasParameter(c *condition) bool {
 
 var (
 	ampersand = []byte("&")
-	cookie    = []byte("cookie")
+	cookie    = []byte("Cookie")
 )
 
 // decodes asks about a text as the query has it, decoded. What is decoded lies

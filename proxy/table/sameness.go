@@ -44,7 +44,7 @@ func newSameness(fn *config.Function) *Sameness {
 }
 
 func (s *Sameness) add(name string, at int) {
-	s.places[len(name)] = append(s.places[len(name)], place{[]byte(name), at})
+	s.places[len(name)] = append(s.places[len(name)], place{fieldName(name), at})
 }
 
 // longestName is how long the name of a field may be in the configuration.
