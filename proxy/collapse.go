@@ -124,21 +124,32 @@ func (c *Call) question() (question []byte, ok bool) {
 		return nil, false
 	}
 	start := len(c.scratch)
-	b := append(c.scratch, method[0])
-	b = table.AppendPart(table.AppendPart(b, r.Authority), r.NewHost)
-	b = table.AppendPart(table.AppendPart(b, r.Path), r.NewPath)
-	if b = table.AppendPart(b, r.Query); r.Query != nil {
-		b = append(b, '?')
-	}
-	b = append(b, byte(c.priority())) // who is to be let go first does not wait for one that is not
-	for i := range r.Added {          // what the endpoint is told of how it has come
+	b := append(c.scratch, method[0], byte(c.priority()), 0) // who is to be let go first does not wait for one that is not
+	parts := byte(0)                                         // those of which most calls have none
+	b = table.AppendPart(table.AppendPart(b, r.Authority), r.Path)
+	for i := range r.Added { // what the endpoint is told of how it has come
 		if r.Added[i].ID == message.XForwardedProto { // host and port are the next
-			for _, f := range r.Added[i : i+3] {
-				b = table.AppendPart(b, f.Value)
+			b = table.AppendPart(table.AppendPart(b, r.Added[i].Value), r.Added[i+2].Value)
+			if host := r.Added[i+1].Value; !bytes.Equal(host, r.Authority) {
+				parts |= 1
+				b = table.AppendPart(b, host)
 			}
 			break
 		}
 	}
+	if r.NewHost != nil {
+		parts |= 2
+		b = table.AppendPart(b, r.NewHost)
+	}
+	if r.NewPath != nil {
+		parts |= 4
+		b = table.AppendPart(b, r.NewPath)
+	}
+	if r.Query != nil {
+		parts |= 8
+		b = table.AppendPart(b, r.Query)
+	}
+	b[start+2] = parts
 	for _, id := range c.asked.Told {
 		b = table.AppendPart(b, message.Get(r.Added, id))
 	}

@@ -11,6 +11,10 @@ import (
 // forgetIn is how long it takes until a slow answer counts for a third.
 const forgetIn = 10 * time.Second
 
+// soon after an answer that was noted a faster one says nothing new: ten thousandth parts
+// that would be forgotten are not worth two stores in each call.
+const soon = time.Millisecond
+
 // A Latency is how long an endpoint took of late: as long as its slowest answer at
 // once, and less only by and by ("Peak EWMA": Finagle, 2014). The zero value has
 // seen none. All methods may be called from any goroutine; of two answers that
@@ -22,10 +26,14 @@ type Latency struct {
 
 // Note takes in an answer that took d and came at the moment now.
 func (l *Latency) Note(d time.Duration, now time.Time) {
-	at := moment.Nanos(now)
+	at, was := moment.Nanos(now), l.at.Load()
 	took, value := float64(d), math.Float64frombits(l.value.Load())
 	if took < value {
-		keep := decay(float64(max(0, at-l.at.Load())) / float64(forgetIn))
+		since := at - was
+		if since < int64(soon) {
+			return
+		}
+		keep := decay(float64(since) / float64(forgetIn))
 		took = value*keep + took*(1-keep)
 	}
 	l.value.Store(math.Float64bits(took))

@@ -1,6 +1,9 @@
 package message
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // An ID is a field name that weir knows.
 type ID uint8
@@ -153,7 +156,7 @@ var forwarded = []byte("X-Forwarded-")
 
 // EqualNames tells whether a and b are the same but for the case of ASCII
 // letters.
-func EqualNames(a, b []byte) bool { return len(a) == len(b) && equalFold(a, b) }
+func EqualNames(a, b []byte) bool { return len(a) == len(b) && (bytes.Equal(a, b) || equalFold(a, b)) }
 
 // equalFold is EqualNames of what has the same length, eight bytes at a time; the last
 // eight may have been compared before.

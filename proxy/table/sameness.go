@@ -50,41 +50,49 @@ func (s *Sameness) add(name string, at int) {
 // longestName is how long the name of a field may be in the configuration.
 const longestName = 64
 
-// mostAsked is more fields by which answers vary than clients send.
+// mostAsked is more fields than clients send.
 const mostAsked = 64
 
 // AppendFields adds what of the fields belongs to the question. ok is false if one of
 // them may make a difference of which nothing is known.
 func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []byte, ok bool) {
-	var room [8]placed
-	found := room[:0]
+	var places [mostAsked]uint8
+	n := 0 // fields that count
+	if len(fields) > len(places) {
+		return b, false
+	}
 	for i := range fields {
 		if fields[i].Drop {
 			continue
 		}
 		at, known := s.place(fields[i].Name)
-		switch {
-		case !known || len(found) == mostAsked:
+		if !known {
 			return b, false
-		case at > 0:
-			found = append(found, placed{at, i})
-			for j := len(found) - 1; j > 0 && found[j].at < found[j-1].at; j-- {
-				found[j], found[j-1] = found[j-1], found[j]
-			}
+		}
+		if at > 0 {
+			places[i] = uint8(at)
+			n++
 		}
 	}
-	for _, f := range found {
-		b = AppendPart(binary.AppendUvarint(b, uint64(f.at)), fields[f.field].Value)
+	for at := uint8(1); n > 0; at++ {
+		for i := range fields {
+			if places[i] == at {
+				b = AppendPart(append(b, at), fields[i].Value)
+				n--
+			}
+		}
 	}
 	return b, true
 }
 
-// A placed is a field that belongs to the question.
-type placed struct{ at, field int }
-
 // AppendPart adds a part of the question. It is plain where it ends.
 func AppendPart(b, part []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(part))), part...)
+	if len(part) < 1<<7 {
+		b = append(b, byte(len(part)))
+	} else {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+	}
+	return append(b, part...)
 }
 
 // Covers tells whether all who have asked the same have the same value of a field

@@ -164,13 +164,17 @@ func FieldValue(fields []message.Field, name []byte) []byte {
 // CookieValue is that of the first cookie with a name; nil if there is none.
 func CookieValue(fields []message.Field, name []byte) []byte {
 	for i := range fields {
-		f := &fields[i]
-		for rest := cookiesIn(f); len(rest) > 0; {
-			var pair []byte
-			pair, rest = cutAt(rest, ';')
-			pair = message.Trim(pair)
-			if n := len(name); len(pair) > n && pair[n] == '=' && bytes.Equal(pair[:n], name) {
-				return unquoted(pair[n+1:])
+		cookies := cookiesIn(&fields[i])
+		for at := 0; at < len(cookies); at++ {
+			next := bytes.Index(cookies[at:], name)
+			if next < 0 {
+				break
+			}
+			at += next
+			before, rest := message.Trim(cookies[:at]), cookies[at+len(name):]
+			if (len(before) == 0 || before[len(before)-1] == ';') && len(rest) > 0 && rest[0] == '=' {
+				value, _ := cutAt(rest[1:], ';')
+				return unquoted(message.Trim(value))
 			}
 		}
 	}

@@ -1,8 +1,10 @@
 package table
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -187,4 +189,25 @@ func TestSplitYields(t *testing.T) {
 	if all := picked(100); all["a"] != 80 {
 		t.Errorf("where nobody serves %v are picked", all)
 	}
+}
+
+// A cookie is found where it is by a reading of all of them.
+func TestCookieValue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var fields []message.Field
+		for range rapid.IntRange(1, 2).Draw(t, "fields") {
+			value := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"ab", "a", "b", "=", ";", "; ", " ", "\t", `"`, "ab=", ";ab=x"}), 0, 12).Draw(t, "value"), "")
+			fields = append(fields, message.Field{Name: []byte("cookie"), Value: []byte(value)})
+		}
+		var want []byte
+		eachCookie(fields, func(name, value []byte) bool {
+			if string(name) == "ab" && value != nil {
+				want = value
+			}
+			return want == nil
+		})
+		if got := CookieValue(fields, []byte("ab")); !bytes.Equal(got, want) || (got == nil) != (want == nil) {
+			t.Fatalf("of %v: %q, want %q", fields, got, want)
+		}
+	})
 }
