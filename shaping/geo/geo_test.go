@@ -153,9 +153,9 @@ func TestReadDegrees(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching(`-?([0-9]{1,4}(\.[0-9]{0,20})?|\.[0-9]{1,20})`).Draw(t, "text")
 		want, err := strconv.ParseFloat(text, 64)
-		got, ok := readDegrees(text)
-		if ok != (err == nil) || ok && got != want {
-			t.Fatalf("%v %v, want %v", got, ok, want)
+		got, rest, ok := readDegrees(text)
+		if ok != (err == nil) || ok && (got != want || rest != "") {
+			t.Fatalf("%v %q %v, want %v", got, rest, ok, want)
 		}
 	})
 }
