@@ -171,10 +171,11 @@ func CookieValue(fields []message.Field, name []byte) []byte {
 				break
 			}
 			at += next
-			before, rest := message.Trim(cookies[:at]), cookies[at+len(name):]
-			if (len(before) == 0 || before[len(before)-1] == ';') && len(rest) > 0 && rest[0] == '=' {
-				value, _ := cutAt(rest[1:], ';')
-				return unquoted(message.Trim(value))
+			pair, _ := cutAt(cookies[at:], ';')
+			pair = message.Trim(pair)
+			before := message.Trim(cookies[:at])
+			if n := len(name); len(pair) > n && pair[n] == '=' && (len(before) == 0 || before[len(before)-1] == ';') {
+				return unquoted(pair[n+1:])
 			}
 		}
 	}
