@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Patterns are names of files, in which *, ? and [ ] stand for others (Go's
@@ -165,6 +166,9 @@ func (d *document) tree(src *source, text string) *node {
 		d.failAt(at, "not a text: this is not UTF-8", "")
 		return nil
 	}
+	if n := quotedText(src, text); n != nil {
+		return n
+	}
 	before := len(d.mistakes)
 	top := readYAML(src, text, d.failAt)
 	if top == nil {
@@ -227,23 +231,24 @@ func (g *gatherer) joined(to, from *node) *node {
 // partsOf tells whether what a key at the top holds may stand in several files,
 // and what it has to be there.
 func partsOf(key string) (want kind, parts bool) {
-	if key == "include" {
-		return null, false
-	}
-	t := reflect.TypeFor[Config]()
-	for i := range t.NumField() {
-		if t.Field(i).Tag.Get("yaml") != key {
-			continue
-		}
-		switch t.Field(i).Type.Kind() {
-		case reflect.Map:
-			return mapping, true
-		case reflect.Slice:
-			return list, true
-		}
-	}
-	return null, false
+	want, parts = inParts()[key]
+	return want, parts
 }
+
+// inParts are the keys at the top that may stand in several files.
+var inParts = sync.OnceValue(func() map[string]kind {
+	keys, t := map[string]kind{}, reflect.TypeFor[Config]()
+	for i := range t.NumField() {
+		switch key := t.Field(i).Tag.Get("yaml"); t.Field(i).Type.Kind() {
+		case reflect.Map:
+			keys[key] = mapping
+		case reflect.Slice:
+			keys[key] = list
+		}
+	}
+	delete(keys, "include")
+	return keys
+})
 
 // patternsIn are the texts of an include as they stand in the file.
 func patternsIn(n *node) (out Patterns) {

@@ -207,12 +207,12 @@ func (o overlayer) hasParents(top *node, path []string) bool {
 	}
 	var known []string
 	if block := top.child(path[0]); block != nil {
+		if block.child(path[1]) != nil {
+			return true
+		}
 		for _, e := range block.entries {
 			known = append(known, e.name)
 		}
-	}
-	if slices.Contains(known, path[1]) {
-		return true
 	}
 	hint := didYouMean(path[1], known)
 	if hint == "" {
@@ -230,8 +230,8 @@ func isNamed(key string) bool {
 
 // child is the value of a key; nil if there is none.
 func (n *node) child(key string) *node {
-	for _, e := range n.entries {
-		if e.name == key {
+	for i := range n.entries {
+		if e := &n.entries[i]; e.name == key {
 			return e.value
 		}
 	}

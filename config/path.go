@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"strconv"
 )
 
@@ -22,7 +21,7 @@ func (p *path) key(name string) *path {
 // name.
 func (p *path) entry(name string) *path {
 	shown := name
-	if !bareName.MatchString(name) {
+	if !isBare(name) {
 		shown = strconv.Quote(name)
 	}
 	return &path{up: p, step: dotted(p, shown), wild: dotted(p, "*")}
@@ -33,8 +32,15 @@ func (p *path) item(i int) *path {
 	return &path{up: p, step: "[" + strconv.Itoa(i) + "]", wild: "[]"}
 }
 
-// bareName needs no quotes in a path; one with a dot would.
-var bareName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+// isBare tells whether a name needs no quotes in a path; one with a dot would.
+func isBare(name string) bool {
+	for _, c := range []byte(name) {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return name != ""
+}
 
 func dotted(p *path, step string) string {
 	if p == nil {

@@ -26,6 +26,9 @@ func newSource(name, base, text string) *source {
 // we and the parser count lines alike.
 func cleaned(doc []byte) string {
 	text := strings.TrimPrefix(string(doc), "\uFEFF")
+	if !strings.Contains(text, "\r") { // as most have none
+		return text
+	}
 	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
 }
 
