@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -100,7 +99,6 @@ type lab struct {
 	addr, admin string
 	file        string // its configuration
 	cmd         *exec.Cmd
-	log         bytes.Buffer
 }
 
 // function is a piece of configuration: this binary as a function.
@@ -117,7 +115,11 @@ func run(t testing.TB, top string, functions ...string) *lab {
 	l.file = filepath.Join(t.TempDir(), "weir.yaml")
 	l.configure(top, functions...)
 	l.cmd = exec.Command(weir, "run", "-c", l.file)
-	l.cmd.Stderr = &l.log
+	log, err := os.Create(filepath.Join(t.TempDir(), "weir.log")) // as a pipe it would take part of whoever measures
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.cmd.Stderr = log
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := l.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -125,8 +127,10 @@ func run(t testing.TB, top string, functions ...string) *lab {
 	t.Cleanup(func() {
 		_ = l.cmd.Process.Signal(syscall.SIGTERM)
 		_ = l.cmd.Wait()
+		_ = log.Close()
 		if t.Failed() {
-			t.Logf("weir said:\n%s", l.log.String())
+			said, _ := os.ReadFile(log.Name())
+			t.Logf("weir said:\n%s", said)
 		}
 	})
 	await(t, "weir to listen", func() bool {
