@@ -29,6 +29,7 @@ type Activator struct {
 	bell    chan struct{} // capacity one: the inbox is not empty
 
 	watching, maxWatching atomic.Int64 // those who watch, over all functions
+	maxStarting           atomic.Int64 // as starts was told last
 
 	functions map[string]*Activation // Run's
 	wishes    map[string]wish        // Run's
@@ -66,6 +67,9 @@ func (a *Activator) Use(scalers map[string]Scaler) {
 // SetMaxStarting bounds how many instances may be on their way at once, over all
 // functions; 0 is no bound.
 func (a *Activator) SetMaxStarting(n int) {
+	if a.maxStarting.Swap(int64(n)) == int64(n) {
+		return
+	}
 	a.post(func() {
 		a.starts.limit = n
 		a.starts.next()

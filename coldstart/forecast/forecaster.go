@@ -3,7 +3,9 @@ package forecast
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-gateway/weir/config"
@@ -61,8 +63,9 @@ type Forecaster struct {
 	look   func(function string) (Sight, bool)
 	log    *slog.Logger
 
-	bell  chan struct{} // capacity one: the inbox is not empty
-	mu    sync.Mutex    // guards all below
+	told  atomic.Pointer[config.Config] // by Configure, last
+	bell  chan struct{}                 // capacity one: the inbox is not empty
+	mu    sync.Mutex                    // guards all below
 	inbox []func()
 	ahead map[string]outlook // of functions that something is expected of
 
@@ -144,7 +147,26 @@ func (f *Forecaster) Visited(v Visit) {
 
 // Configure takes over a configuration. What was learned stays, as long as it
 // was learned of the same range.
-func (f *Forecaster) Configure(cfg *config.Config) { f.post(func() { f.configure(cfg) }) }
+func (f *Forecaster) Configure(cfg *config.Config) {
+	if before := f.told.Swap(cfg); before == nil || !sameColdStarts(before, cfg) {
+		f.post(func() { f.configure(cfg) })
+	}
+}
+
+// sameColdStarts tells whether a Forecaster would notice nothing of a change from one
+// configuration to another; false also if that would take long to find out.
+func sameColdStarts(a, b *config.Config) bool {
+	changed, few := b.ChangedSince(a)
+	if !few || a.ColdStart.MaxPrewarmed != b.ColdStart.MaxPrewarmed {
+		return false
+	}
+	for _, name := range changed {
+		if !reflect.DeepEqual(a.Functions[name].ColdStart, b.Functions[name].ColdStart) {
+			return false
+		}
+	}
+	return true
+}
 
 func (f *Forecaster) configure(cfg *config.Config) {
 	f.most = cfg.ColdStart.MaxPrewarmed

@@ -241,12 +241,20 @@ func (s *Stack) override(next layers, mine []string, e Entry) error {
 			return &Refusal{Invalid, fmt.Sprintf("With this change %s could not stand: %s", r.What, r.Reason), r.Mistakes}
 		}
 	}
+	before, had := s.cfg, s.now.overrides
 	if err := s.keepAndStand(next, cfg, e); err != nil {
 		return err
 	}
 	s.Log.Info("configuration overridden", "what", e.Reason, "author", e.Author)
-	s.ring()
+	if expires(had) || expires(next.overrides) || !slices.Equal(before.Files, s.cfg.Files) || !slices.Equal(before.Patterns, s.cfg.Patterns) {
+		s.ring() // else Run has nothing to look at: to wake it would take processor time from calls
+	}
 	return nil
+}
+
+// expires tells whether one of the overrides will be taken back.
+func expires(list []Override) bool {
+	return slices.ContainsFunc(list, func(o Override) bool { return o.Until != nil })
 }
 
 // expire takes back the overrides whose time has passed, and returns when the
