@@ -281,6 +281,29 @@ func TestOverridesExpire(t *testing.T) {
 	}
 }
 
+// Run is woken for what it has to look at only: overrides that end, and other files.
+func TestOverridesWakeRunForEnds(t *testing.T) {
+	d := sit(t, document)
+	for i, c := range []struct {
+		value string
+		ttl   time.Duration
+		rings bool
+	}{{"3s", 0, false}, {"4s", time.Hour, true}, {"5s", 0, true}, {"6s", 0, false}} { // the third has no end any more
+		if _, err := d.Put("functions/hello/timeouts/request", Wish{Value: json.RawMessage(`"` + c.value + `"`), TTL: c.ttl}, ""); err != nil {
+			t.Fatal(err)
+		}
+		rang := false
+		select {
+		case <-d.wake:
+			rang = true
+		default:
+		}
+		if rang != c.rings {
+			t.Errorf("change %d: rang: %v", i, rang)
+		}
+	}
+}
+
 func TestWaitFor(t *testing.T) {
 	now := time.Now()
 	for moment, want := range map[time.Time]time.Duration{
