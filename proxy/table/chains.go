@@ -13,7 +13,7 @@ var questionSeed = maphash.MakeSeed()
 func questionOf(text []byte) question { return question(maphash.Bytes(questionSeed, text)) }
 
 // chains are flights by their questions, in at least as many lists as there are flights.
-// A map would take ten times as long for what comes and goes with each call. The zero
+// A map would take several times as long for what comes and goes with each call. The zero
 // value has none.
 type chains struct {
 	all []*Flight // by what their questions leave divided by the number of chains
