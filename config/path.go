@@ -1,8 +1,6 @@
 package config
 
-import (
-	"strconv"
-)
+import "strconv"
 
 // A path is the way from the top of the document to a value. nil is the top.
 type path struct {

@@ -95,8 +95,7 @@ func readYAML(src *source, text string, fail func(at place, message, hint string
 }
 
 // quotedText is what readYAML makes of a text in double quotes, such as most overrides
-// are, without the parser, which takes 50 us for it among cold caches; nil if it is
-// anything else.
+// are, without the parser; nil if it is anything else.
 func quotedText(src *source, doc string) *node {
 	last := len(doc) - 1
 	if last < 1 || doc[0] != '"' || doc[last] != '"' {

@@ -18,10 +18,9 @@ import (
 // is no cache.
 //
 // Decision, 2026-11-26: a call can be followed until the head of its answer is in. So
-// one that nobody follows costs a look into a map, and is passed on as ever, streams
-// too. Only
-// one that is followed is read into memory, before its own client has a byte of it: a
-// client that reads slowly would keep all others waiting.
+// one that nobody follows costs a look for others, and is passed on as ever, streams
+// too. Only one that is followed is read into memory, before its own client has a byte of
+// it: a client that reads slowly would keep all others waiting.
 //
 // Decision, 2026-11-26: what is not to be shared, and what has failed, is given to
 // nobody, and those who waited go on at once, all of them, under the function's

@@ -67,6 +67,8 @@ type height struct{ limit, took float64 }
 const (
 	logUnit = 1 << 16
 	logBits = 44 // a million answers of three centuries
+	// mostAnswers end a window, whatever the limit: a count that wraps would end none.
+	mostAnswers = 1 << 19
 
 	// A window has so many answers at least, and twice as many as the limit, so that
 	// most of them began in it; four times that if what an answer takes is measured.
@@ -164,7 +166,7 @@ func (a *Adaptive) end(at int64) (limit int, changed bool) {
 
 // answersFor is how many answers end the next window.
 func (s *steering) answersFor() int64 {
-	twice := int64(2 * s.limit)
+	twice := min(int64(2*s.limit), mostAnswers/4)
 	switch s.phase {
 	case unknown, rising:
 		return max(firstAnswers, twice)

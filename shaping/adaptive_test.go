@@ -235,3 +235,13 @@ func TestLog2(t *testing.T) {
 		}
 	}
 }
+
+// However high the limit may be, a window ends before its answers are too many to count.
+func TestWindowsOfHighLimitsEnd(t *testing.T) {
+	a := NewAdaptive(1<<40, 1, 1<<40)
+	for a.phase = unknown; a.phase <= probing; a.phase++ {
+		if n := a.answersFor(); n > mostAnswers || uint64(n)<<logBits>>logBits != uint64(n) {
+			t.Errorf("phase %d: %d answers", a.phase, n)
+		}
+	}
+}

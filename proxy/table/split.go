@@ -164,17 +164,11 @@ func FieldValue(fields []message.Field, name []byte) []byte {
 // CookieValue is that of the first cookie with a name; nil if there is none.
 func CookieValue(fields []message.Field, name []byte) []byte {
 	for i := range fields {
-		cookies := cookiesIn(&fields[i])
-		for at := 0; at < len(cookies); at++ {
-			next := bytes.Index(cookies[at:], name)
-			if next < 0 {
-				break
-			}
-			at += next
-			pair, _ := cutAt(cookies[at:], ';')
+		for rest := cookiesIn(&fields[i]); len(rest) > 0; {
+			var pair []byte
+			pair, rest = cutAt(rest, ';')
 			pair = message.Trim(pair)
-			before := message.Trim(cookies[:at])
-			if n := len(name); len(pair) > n && pair[n] == '=' && (len(before) == 0 || before[len(before)-1] == ';') {
+			if n := len(name); len(pair) > n && pair[n] == '=' && bytes.Equal(pair[:n], name) {
 				return unquoted(pair[n+1:])
 			}
 		}

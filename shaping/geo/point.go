@@ -29,7 +29,7 @@ var wholes = func() (w [361][2]float64) {
 	return w
 }()
 
-// sincos is math.Sincos of degrees from -180 to 180, up to 1e-15: that of the whole
+// sincos is math.Sincos of degrees from -180 to 180, up to 1e-14: that of the whole
 // degrees, turned by the rest by the first terms of its series. For who goes to the
 // nearest region it is part of each call, and takes half as long so.
 func sincos(degrees float64) (sine, cosine float64) {
