@@ -111,13 +111,17 @@ func newBare(t testing.TB, doc string) *bare {
 
 // serve carries a call from the end of its head to the end of its answer.
 func (b *bare) serve() {
+	b.begin()
+	b.proxy.Serve(&b.call)
+}
+
+func (b *bare) begin() {
 	c := &b.call
 	c.Begin()
 	c.Down, c.Started, c.Client = &b.down, time.Now(), b.client
 	fields := append(c.Request.Fields, b.request.Fields...)
 	c.Request = b.request
 	c.Request.Fields = fields
-	b.proxy.Serve(c)
 }
 
 // A call passes all of it, and allocates no more for that.
@@ -166,5 +170,44 @@ func costs(b *testing.B, doc string) {
 	b.ReportMetric(plain[len(plain)/2], "nothing-ns/call")
 	for _, q := range []int{10, 50, 90} {
 		b.ReportMetric(more[(len(more)-1)*q/100], "more-p"+string(rune('0'+q/10))+"0-ns/call")
+	}
+}
+
+// BenchmarkEverythingByParts: what some of the stations take by themselves.
+func BenchmarkEverythingByParts(b *testing.B) {
+	x := newBare(b, everythingConfigured)
+	x.serve() // one before, which sets up what later ones find
+	c := &x.call
+	x.begin()
+	if err := x.proxy.carry(c); err != nil {
+		b.Fatal(err)
+	}
+	end, set := len(c.scratch), c.fn.Set()
+	question, ok := c.question()
+	if !ok {
+		b.Fatal("nobody may follow it")
+	}
+	var flights table.Flights
+	for _, part := range []struct {
+		name string
+		do   func()
+	}{
+		{"question", func() { _, _ = c.question() }},
+		{"flight", func() {
+			flight, _ := flights.Join(&c.follower, c.Down, c.to, question, c.fn.Collapse, c.Started)
+			flight.Depart()
+		}},
+		{"rate_limit", func() { _ = c.limit() }},
+		{"per_tenant", func() { _ = c.joinCrowd(); c.leaveCrowd() }},
+		{"place", func() { _, _ = c.place() }},
+		{"sticky", func() { c.sticky(set) }},
+		{"latency", func() { c.noteLatency(c.last, time.Microsecond, c.Started, true) }},
+	} {
+		b.Run(part.name, func(b *testing.B) {
+			for b.Loop() {
+				part.do()
+				c.scratch = c.scratch[:end]
+			}
+		})
 	}
 }
