@@ -45,7 +45,7 @@ func changeEndpoints(b *testing.B, functions int) {
 		fn := &config.Function{Name: fmt.Sprint("f", i)}
 		cfg.Functions[fn.Name] = fn
 		cfg.Routes = append(cfg.Routes, config.Route{Hosts: []string{fn.Name + ".example.com"}, PathPrefix: "/", Function: fn.Name})
-		board.Show(fn.Name, ten(i, 1))
+		board.Show(fn.Name, func() []discovery.Endpoint { return ten(i, 1) })
 	}
 	log := slog.New(slog.DiscardHandler)
 	counters, err := telemetry.New(config.Telemetry{AccessLog: config.AccessLog{Output: "none"}}, cfg.Region, log)
@@ -85,7 +85,7 @@ func changeEndpoints(b *testing.B, functions int) {
 		of := i * 7919 % functions
 		fn := keeper.Table().Functions[fmt.Sprint("f", of)]
 		was := fn.Set()
-		board.Show(fn.Name, ten(of, 1+i))
+		board.Show(fn.Name, func() []discovery.Endpoint { return ten(of, 1+i) })
 		for fn.Set() == was {
 			<-published
 		}

@@ -35,16 +35,17 @@ func NewBoard() *Board {
 	return b
 }
 
-// Show makes set the function's, of which it takes no ownership, and returns
-// when every watch has reported it, or a newer one. The same set again, in
-// whatever order, is no news.
-func (b *Board) Show(function string, set []Endpoint) {
-	set = slices.Clone(set)
+// Show makes what look returns the function's set, of which it takes no ownership,
+// and returns when every watch has reported it, or a newer one. The same set again,
+// in whatever order, is no news. look is called while no other is, so that of two
+// that are shown at once the one stands that was seen last; it may not call b.
+func (b *Board) Show(function string, look func() []Endpoint) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	set := slices.Clone(look())
 	slices.SortFunc(set, func(a, b Endpoint) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Addr, b.Addr))
 	})
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	t := b.topicLocked(function)
 	if t.version == 0 || !slices.Equal(t.set, set) {
 		t.set = set

@@ -76,7 +76,7 @@ func (shown) String() string { return "board" }
 
 func (s shown) Watch(ctx context.Context, fn *config.Function, report func([]discovery.Endpoint)) error {
 	if !strings.HasPrefix(fn.Name, "f") {
-		s.Show(fn.Name, nil)
+		s.Show(fn.Name, the(nil))
 	}
 	s.Board.Watch(ctx, fn.Name, report)
 	return nil
@@ -88,7 +88,7 @@ func (s shown) put(function string, endpoints []discovery.Endpoint) {
 		ep.ID = ep.Addr
 		set[i] = ep
 	}
-	s.Show(function, set)
+	s.Show(function, the(set))
 }
 
 func named(name string) config.Function { return config.Function{Name: name} }
@@ -141,4 +141,8 @@ func TestMergeOfHalvesAsAProvider(t *testing.T) {
 			}
 		},
 	})
+}
+
+func the(set []discovery.Endpoint) func() []discovery.Endpoint {
+	return func() []discovery.Endpoint { return set }
 }

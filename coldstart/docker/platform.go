@@ -301,7 +301,12 @@ func (f *function) live() (n int) {
 
 // show puts what runs on the board, and returns when it was told.
 func (p *Platform) show(f *function) {
+	p.board.Show(f.name, func() []discovery.Endpoint { return p.setOf(f) })
+}
+
+func (p *Platform) setOf(f *function) []discovery.Endpoint {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	slots := 0
 	if f.fn != nil {
 		slots = f.fn.ColdStart.Concurrency
@@ -312,8 +317,7 @@ func (p *Platform) show(f *function) {
 			set = append(set, discovery.Endpoint{ID: in.name, Addr: in.addr, Node: p.node, Weight: 1, Slots: slots, Unproven: !in.proven})
 		}
 	}
-	p.mu.Unlock()
-	p.board.Show(f.name, set)
+	return set
 }
 
 var errEnded = errors.New("weir is ending")

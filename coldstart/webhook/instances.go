@@ -304,7 +304,12 @@ func (p *Platform) tell(function string, since time.Time, err error) {
 
 // show puts what is known on the board, and returns when it was told.
 func (p *Platform) show(f *function) {
+	p.board.Show(f.name, func() []discovery.Endpoint { return p.setOf(f) })
+}
+
+func (p *Platform) setOf(f *function) []discovery.Endpoint {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	set := make([]discovery.Endpoint, len(f.known))
 	for i, in := range f.known {
 		set[i] = discovery.Endpoint{
@@ -312,8 +317,7 @@ func (p *Platform) show(f *function) {
 			Weight: 1, Slots: f.slots, Unproven: !in.proven,
 		}
 	}
-	p.mu.Unlock()
-	p.board.Show(f.name, set)
+	return set
 }
 
 // address reads where an instance is: host:port with a literal address.
