@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/weir-gateway/weir/proxy/message"
@@ -91,15 +90,8 @@ var nameSetCookie = []byte("Set-Cookie")
 
 // addCookie names the endpoint of the answer, if the client's cookie does not.
 func (c *Call) addCookie(fields []message.Field) []message.Field {
-	if c.fn.StickyCookie == nil || !c.relayed || c.last == nil || c.kept || c.heldBy != nil { // else the holder has named it
+	if c.fn.StickyCookie == nil || !c.relayed || c.last == nil || c.last.Cookie == nil || c.kept || c.heldBy != nil { // else the holder has named it
 		return fields
 	}
-	start := len(c.scratch)
-	b := append(append(append(c.scratch, c.fn.StickyCookie...), '='), c.last.Mark[:]...)
-	b = append(b, "; Path=/; HttpOnly; SameSite=Lax"...)
-	if ttl := c.fn.LoadBalancing.Sticky.TTL; ttl > 0 {
-		b = strconv.AppendInt(append(b, "; Max-Age="...), int64((ttl+time.Second-1)/time.Second), 10)
-	}
-	c.scratch = b
-	return append(fields, message.Field{Name: nameSetCookie, Value: b[start:]})
+	return append(fields, message.Field{Name: nameSetCookie, Value: c.last.Cookie})
 }

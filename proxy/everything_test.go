@@ -95,7 +95,7 @@ func newBare(t testing.TB, doc string) *bare {
 			{Name: []byte("User-Agent"), Value: []byte("test"), ID: message.UserAgent},
 			{Name: []byte("X-Tenant"), Value: []byte("gold")},
 			{Name: []byte("X-Client-Location"), Value: []byte("48.1,2.3")},
-			{Name: []byte("Cookie"), Value: []byte("a=b; c=d")},
+			{Name: []byte("Cookie"), Value: []byte("a=b; c=d"), ID: message.Cookie},
 		},
 	}
 	ctx, cancel := context.WithCancel(context.Background())

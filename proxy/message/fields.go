@@ -15,6 +15,7 @@ const (
 	Connection
 	ContentLength
 	ContentType
+	Cookie
 	Date
 	Expect
 	Forwarded
@@ -67,6 +68,7 @@ var names = [numIDs][]byte{
 	Connection:            []byte("Connection"),
 	ContentLength:         []byte("Content-Length"),
 	ContentType:           []byte("Content-Type"),
+	Cookie:                []byte("Cookie"),
 	Date:                  []byte("Date"),
 	Expect:                []byte("Expect"),
 	Forwarded:             []byte("Forwarded"),

@@ -184,10 +184,7 @@ func (s *search) hasParameter(c *condition) bool {
 	return c.test == isAbsent
 }
 
-var (
-	ampersand = []byte("&")
-	cookie    = []byte("Cookie")
-)
+var ampersand = []byte("&")
 
 // decodes asks about a text as the query has it, decoded. What is decoded lies
 // at the end of the request's scratch meanwhile.
@@ -233,7 +230,7 @@ func eachCookie(fields []message.Field, visit func(name, value []byte) bool) {
 
 // cookiesIn are the cookies of a field, with semicolons between; nil if it has none.
 func cookiesIn(f *message.Field) []byte {
-	if f.Drop || f.ID != message.Other || !message.EqualNames(f.Name, cookie) {
+	if f.Drop || f.ID != message.Cookie {
 		return nil
 	}
 	return f.Value

@@ -63,8 +63,12 @@ func (s *Set) mark(l config.LoadBalancing) {
 	}
 	s.marked = make(map[Mark]*Endpoint, len(s.Endpoints))
 	for _, ep := range s.Endpoints {
-		ep.Mark = Mark(fmt.Appendf(nil, "%016x", hash([]byte(ep.ID))))
-		s.marked[ep.Mark] = ep
+		mark := fmt.Appendf(nil, "%016x", hash([]byte(ep.ID)))
+		s.marked[Mark(mark)] = ep
+		ep.Cookie = fmt.Appendf(nil, "%s=%s; Path=/; HttpOnly; SameSite=Lax", l.Sticky.Cookie, mark)
+		if l.Sticky.TTL > 0 {
+			ep.Cookie = fmt.Appendf(ep.Cookie, "; Max-Age=%d", (l.Sticky.TTL+time.Second-1)/time.Second)
+		}
 	}
 }
 

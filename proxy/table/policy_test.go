@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/proxy/message"
 )
 
 // some makes a set with these weights.
@@ -18,7 +19,7 @@ func some(policy string, weights ...int) *Set {
 	for i, w := range weights {
 		s.Endpoints = append(s.Endpoints, &Endpoint{Endpoint: discovery.Endpoint{ID: fmt.Sprint("10.0.", i>>8, ".", i&255, ":80"), Weight: w}, Link: &Link{}})
 	}
-	s.arrange(config.LoadBalancing{Policy: policy, Sticky: &config.StickyEndpoint{}})
+	s.arrange(config.LoadBalancing{Policy: policy, Sticky: &config.StickyEndpoint{Cookie: "weir"}})
 	return s
 }
 
@@ -164,7 +165,8 @@ func TestDrawTwo(t *testing.T) {
 func TestMarks(t *testing.T) {
 	s := some("least_request", equal(1000)...)
 	for _, ep := range s.Endpoints {
-		if s.Marked(ep.Mark) != ep {
+		value := CookieValue([]message.Field{{Name: []byte("Cookie"), Value: ep.Cookie, ID: message.Cookie}}, []byte("weir"))
+		if s.Marked(Mark(value)) != ep {
 			t.Fatalf("%s is not found by its mark", ep.ID)
 		}
 	}

@@ -123,7 +123,7 @@ func (q request) message() *message.Request {
 		r.Fields = append(r.Fields, message.Field{Name: []byte("X-Canary"), Value: []byte(v)})
 	}
 	if len(q.session) > 0 {
-		r.Fields = append(r.Fields, message.Field{Name: []byte("Cookie"), Value: []byte("a=b; session=" + strings.Join(q.session, "; session="))})
+		r.Fields = append(r.Fields, message.Field{Name: []byte("Cookie"), ID: message.Cookie, Value: []byte("a=b; session=" + strings.Join(q.session, "; session="))})
 	}
 	return r
 }

@@ -133,7 +133,7 @@ func TestMatchAllocs(t *testing.T) {
 	calls := []message.Request{
 		{Path: []byte("/exact")}, {Path: []byte("/users/12/posts")}, {Path: []byte("/v12/x")}, {Path: []byte("/prefix/a/b")}, {Path: []byte("/none")},
 		{Path: []byte("/query"), Query: []byte("a=1&v%65rsion=2%20x&c")}, {Path: []byte("/post"), Method: []byte("DELETE")},
-		{Path: []byte("/cookie"), Fields: []message.Field{{Name: []byte("Cookie"), Value: []byte("a=1; session=\"b12\"")}}},
+		{Path: []byte("/cookie"), Fields: []message.Field{{Name: []byte("Cookie"), ID: message.Cookie, Value: []byte("a=1; session=\"b12\"")}}},
 	}
 	for i := range calls {
 		calls[i].Host = []byte("www.x.org")

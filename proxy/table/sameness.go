@@ -9,19 +9,27 @@ import (
 
 // A Sameness says of the fields of two requests whether both ask for the same. Frozen.
 type Sameness struct {
-	// places of the fields that are known, by the length of their names: of one length
-	// there are few. Of two places of one name the first counts.
+	// The places of fields: of those whose names weir knows anyway by their ids, and of
+	// others by the length of their names, as of one length there are few. Of two places
+	// of one name the first counts.
+	byID   [message.XForwarded]int8
 	places [longestName + 1][]place
 	// Told are the fields in the question that weir writes into requests, whatever the
 	// client says: the same value is not known from the client's own.
 	Told []message.ID
 }
 
-// A place is where a field stands in the question, from 1 on; 0: it makes no difference.
+// A place is where a field stands in the question, from 1 on.
 type place struct {
 	name []byte
-	at   int
+	at   int8
 }
+
+// Of fields that stand nowhere.
+const (
+	noDifference = -1
+	unknown      = 0 // a call that has one goes by itself
+)
 
 func newSameness(fn *config.Function) *Sameness {
 	if fn.Collapse == nil {
@@ -29,7 +37,7 @@ func newSameness(fn *config.Function) *Sameness {
 	}
 	s := &Sameness{}
 	for i, name := range fn.Collapse.Vary {
-		s.add(name, 1+i)
+		s.add(name, int8(1+i)) //nolint:gosec // of few
 		switch id := message.Lookup([]byte(name)); id {
 		case message.XForwardedFor, message.Forwarded, message.XRequestID:
 			s.Told = append(s.Told, id)
@@ -37,13 +45,19 @@ func newSameness(fn *config.Function) *Sameness {
 	}
 	for _, names := range [...][]string{{fn.Deadline.Header}, fn.Collapse.Ignore, indifferent[:]} {
 		for _, name := range names {
-			s.add(name, 0)
+			s.add(name, noDifference)
 		}
 	}
 	return s
 }
 
-func (s *Sameness) add(name string, at int) {
+func (s *Sameness) add(name string, at int8) {
+	if id := message.Lookup([]byte(name)); id != message.Other && id != message.XForwarded {
+		if s.byID[id] == unknown {
+			s.byID[id] = at
+		}
+		return
+	}
 	s.places[len(name)] = append(s.places[len(name)], place{fieldName(name), at})
 }
 
@@ -56,33 +70,38 @@ const mostAsked = 64
 // AppendFields adds what of the fields belongs to the question. ok is false if one of
 // them may make a difference of which nothing is known.
 func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []byte, ok bool) {
-	var places [mostAsked]uint8
-	n := 0 // fields that count
-	if len(fields) > len(places) {
+	if len(fields) > mostAsked {
 		return b, false
 	}
+	var room [mostAsked]counts
+	all := room[:0]
 	for i := range fields {
-		if fields[i].Drop {
+		f := &fields[i]
+		if f.Drop {
 			continue
 		}
-		at, known := s.place(fields[i].Name)
-		if !known {
+		at := s.place(f.ID, f.Name)
+		if at == unknown {
 			return b, false
 		}
-		if at > 0 {
-			places[i] = uint8(at)
-			n++
+		if at == noDifference {
+			continue
+		}
+		all = append(all, counts{at, uint8(i)}) //nolint:gosec // of mostAsked
+		for k := len(all) - 1; k > 0 && all[k].at < all[k-1].at; k-- {
+			all[k], all[k-1] = all[k-1], all[k]
 		}
 	}
-	for at := uint8(1); n > 0; at++ {
-		for i := range fields {
-			if places[i] == at {
-				b = AppendPart(append(b, at), fields[i].Value)
-				n--
-			}
-		}
+	for _, c := range all {
+		b = AppendPart(append(b, byte(c.at)), fields[c.field].Value)
 	}
 	return b, true
+}
+
+// counts is a field that stands in the question.
+type counts struct {
+	at    int8
+	field uint8
 }
 
 // AppendPart adds a part of the question. It is plain where it ends.
@@ -98,27 +117,28 @@ func AppendPart(b, part []byte) []byte {
 // Covers tells whether all who have asked the same have the same value of a field
 // that an answer varies by, or all have none.
 func (s *Sameness) Covers(name []byte) bool {
-	place, known := s.place(name)
-	return place > 0 || !known
+	return s.place(message.Lookup(name), name) != noDifference
 }
 
-// place is where a field stands in the question, 0 if it makes no difference. known is
-// false if a call that has it goes by itself.
-func (s *Sameness) place(name []byte) (at int, known bool) {
-	if len(name) >= len(s.places) {
-		return 0, false
+// place is where a field stands in the question.
+func (s *Sameness) place(id message.ID, name []byte) int8 {
+	if id != message.Other && id != message.XForwarded {
+		return s.byID[id]
 	}
-	for _, p := range s.places[len(name)] {
-		if message.EqualNames(p.name, name) {
-			return p.at, true
+	if len(name) >= len(s.places) {
+		return unknown
+	}
+	for i := range s.places[len(name)] {
+		if p := &s.places[len(name)][i]; message.EqualNames(p.name, name) {
+			return p.at
 		}
 	}
 	for _, prefix := range indifferentPrefixes {
 		if len(name) > len(prefix) && message.EqualNames(name[:len(prefix)], prefix) {
-			return 0, true
+			return noDifference
 		}
 	}
-	return 0, false
+	return unknown
 }
 
 // indifferent are the fields by which answers differ only if they say so in Vary, or not

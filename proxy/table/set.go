@@ -86,9 +86,9 @@ type Mark [16]byte
 
 // An Endpoint is one address that serves one function.
 type Endpoint struct {
-	*Link                   // life: carried from set to set; in front, as who chooses looks at little else
-	Mark               Mark // what a cookie names it by; set if there is one
-	discovery.Endpoint      // as reported: frozen
+	*Link                     // life: carried from set to set; in front, as who chooses looks at little else
+	Cookie             []byte // with which it names itself, as Set-Cookie has it; nil if it does not
+	discovery.Endpoint        // as reported: frozen
 
 	pull   int  // 0: all of its weight
 	rising bool // it has its calls by and by

@@ -123,7 +123,7 @@ func TestStickyCookie(t *testing.T) {
 	to := splitOf([]int{50, 50}, &config.Sticky{Cookie: "session"})
 	seen := map[string]bool{}
 	for i := range 50 {
-		r := &message.Request{Fields: []message.Field{{Name: []byte("cookie"), Value: fmt.Appendf(nil, "a=%d; session=s%d", i, i%10)}}}
+		r := &message.Request{Fields: []message.Field{{Name: []byte("cookie"), ID: message.Cookie, Value: fmt.Appendf(nil, "a=%d; session=s%d", i, i%10)}}}
 		name := to.Pick(r).Name
 		seen[fmt.Sprint(i%10, name)] = true
 	}
@@ -133,7 +133,7 @@ func TestStickyCookie(t *testing.T) {
 }
 
 func TestPickAllocs(t *testing.T) {
-	to, r := splitOf([]int{5, 95}, &config.Sticky{Cookie: "session"}), &message.Request{Fields: []message.Field{{Name: []byte("cookie"), Value: []byte("session=1")}}}
+	to, r := splitOf([]int{5, 95}, &config.Sticky{Cookie: "session"}), &message.Request{Fields: []message.Field{{Name: []byte("cookie"), ID: message.Cookie, Value: []byte("session=1")}}}
 	plain := splitOf([]int{5, 95}, nil)
 	if n := testing.AllocsPerRun(100, func() { to.Pick(r); plain.Pick(r) }); n > 0 {
 		t.Errorf("a split allocates %.0f times", n)
@@ -197,7 +197,7 @@ func TestCookieValue(t *testing.T) {
 		var fields []message.Field
 		for range rapid.IntRange(1, 2).Draw(t, "fields") {
 			value := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"ab", "a", "b", "=", ";", "; ", " ", "\t", `"`, "ab=", ";ab=x"}), 0, 12).Draw(t, "value"), "")
-			fields = append(fields, message.Field{Name: []byte("cookie"), Value: []byte(value)})
+			fields = append(fields, message.Field{Name: []byte("cookie"), ID: message.Cookie, Value: []byte(value)})
 		}
 		var want []byte
 		eachCookie(fields, func(name, value []byte) bool {
