@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"math/bits"
 	"net/textproto"
 	"slices"
 	"sync"
@@ -185,6 +186,12 @@ func (b *Limit) keys() (n int) {
 // ErrLimited, and writes what is left to each key. by is the limit that turned it away;
 // of several the one that will do so for the longest. It allocates for a key that is new.
 func (s *Limits) Take(keys []Key, now time.Time, left []Quota) (by int, err error) {
+	if len(s.Each) == 1 { // most have one: 25 ns less than below (2026-11-26)
+		if in := s.Each[0].take(keys[0], now, &left[0]); !in {
+			return 0, s.turnedAway(0)
+		}
+		return -1, nil
+	}
 	var buckets [config.MostLimits]*rate.Limiter
 	for _, i := range s.order {
 		limit := s.Each[i]
@@ -218,12 +225,34 @@ func (s *Limits) Take(keys []Key, now time.Time, left []Quota) (by int, err erro
 	if by < 0 {
 		return by, nil
 	}
-	s.Each[by].limited.Add(1)
-	s.of.limited.Add(1)
-	return by, ErrLimited
+	return by, s.turnedAway(by)
 }
 
-func (b *Limit) shard(key Key) *shard { return &b.shards[uint64(key)%uint64(len(b.shards))] }
+func (s *Limits) turnedAway(by int) error {
+	s.Each[by].limited.Add(1)
+	s.of.limited.Add(1)
+	return ErrLimited
+}
+
+// take lets a call in by this limit alone.
+func (b *Limit) take(key Key, now time.Time, left *Quota) (in bool) {
+	p, s := b.portion.Load(), b.shard(key)
+	s.mu.Lock()
+	bucket := s.findLocked(key, p)
+	tokens := bucket.TokensAt(now)
+	in = p.covers(tokens)
+	if in && bucket.AllowN(now, 1) {
+		tokens--
+	}
+	s.mu.Unlock()
+	*left = p.quota(tokens)
+	return in
+}
+
+func (b *Limit) shard(key Key) *shard {
+	at, _ := bits.Mul64(uint64(key), uint64(len(b.shards))) // a key is a hash; to divide would take 10 ns
+	return &b.shards[at]
+}
 
 // A portion is what of a limit is this router's for a while: its era. A bucket of
 // an older one is adjusted when its key comes next, so that a change costs the same
@@ -257,7 +286,7 @@ func newLimit(c config.RateLimit) *Limit {
 }
 
 // covers tells whether so many tokens let a call in, up to a nanosecond as a bucket does.
-func (p *portion) covers(tokens float64) bool { return (1-tokens)/p.perSecond*1e9 < 1 }
+func (p *portion) covers(tokens float64) bool { return tokens >= 1 || (1-tokens)/p.perSecond*1e9 < 1 }
 
 func (p *portion) quota(tokens float64) Quota {
 	q := Quota{Left: int(max(0, tokens)), Full: p.refill(float64(p.burst) - tokens)}

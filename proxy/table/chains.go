@@ -16,13 +16,13 @@ func questionOf(text []byte) question { return question(maphash.Bytes(questionSe
 // In a map what comes and goes with each call took as long as all else of a flight. The
 // zero value has none.
 type chains struct {
-	all []*Flight // by what their questions leave divided by the number of chains
+	all []*Flight // by the last bits of their questions: a power of two
 	len int       // flights
 }
 
 const leastChains = 64
 
-func (c *chains) of(q question) **Flight { return &c.all[uint64(q)%uint64(len(c.all))] }
+func (c *chains) of(q question) **Flight { return &c.all[uint64(q)&uint64(len(c.all)-1)] }
 
 // find is the flight of those who ask that, nil if there is none.
 func (c *chains) find(q question, to *Route, text []byte) *Flight {

@@ -53,7 +53,7 @@ func (s *Set) Even() bool { return s.sums == nil }
 func (s *Set) DrawTwo(r uint64) (*Endpoint, *Endpoint) {
 	if s.sums == nil {
 		n := uint64(len(s.Endpoints))
-		i, j := (r>>32)%n, (r&0xffffffff)%(n-1)
+		i, j := (r>>32)*n>>32, (r&0xffffffff)*(n-1)>>32
 		if j >= i {
 			j++
 		}
