@@ -9,7 +9,7 @@ import (
 // counts, then its address. A stranger's word about itself does not.
 func (c *Call) place() (at geo.Point, known bool) {
 	if header := c.table.PlaceHeader; header != nil && c.Client.Trusted {
-		if at, known = geo.ParsePoint(string(table.FieldValue(c.Request.Fields, header))); known {
+		if at, known = c.table.Places.Read(table.FieldValue(c.Request.Fields, header)); known {
 			return at, true
 		}
 	}

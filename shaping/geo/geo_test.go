@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -205,6 +206,57 @@ func BenchmarkFind(b *testing.B) {
 	b.Run("looked up", func(b *testing.B) {
 		for b.Loop() {
 			m.look(addr)
+		}
+	})
+}
+
+// Texts that are remembered are read as those that are not.
+func TestRead(t *testing.T) {
+	m, err := NewMap(config.Geography{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := []string{"", "48.86, 2.35", "48.86,2.35", "-33.9,151.2", "91,0", "north", "0,0", strings.Repeat("1", longestRead) + ",0"}
+	for range 50 * rarelyKept {
+		for _, text := range texts {
+			at, ok := m.Read([]byte(text))
+			if want, known := ParsePoint(text); at != want || ok != known {
+				t.Fatalf("%q is %v %v, want %v %v", text, at, ok, want, known)
+			}
+		}
+	}
+	kept := 0
+	for i := range m.read {
+		if m.read[i].Load() != nil {
+			kept++
+		}
+	}
+	if kept < 2 || kept > len(texts)-1 {
+		t.Errorf("%d of %d texts are kept", kept, len(texts))
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	m, err := NewMap(config.Geography{}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := []byte("48.86,2.35")
+	b.Run("remembered", func(b *testing.B) {
+		for b.Loop() {
+			m.Read(text)
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			ParsePoint(string(text))
+		}
+	})
+	b.Run("never twice", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			text = strconv.AppendInt(append(text[:0], "48.86,2."...), int64(i), 10)
+			m.Read(text)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package geo
 import (
 	"fmt"
 	"hash/maphash"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"reflect"
@@ -14,10 +15,14 @@ import (
 	"github.com/weir-gateway/weir/config"
 )
 
-// remembered is for how many addresses a Map keeps what it has found. Measured on
-// 2026-11-26: 35 ns for one that is remembered, 450 ns for a look
-// into a database.
+// remembered is for how many addresses a Map keeps what it has found, and for how many
+// texts what they say. Measured on 2026-11-26: 35 ns for an address that is remembered,
+// 450 ns for a look into a database; 16 ns for a text, and 47 to read it.
 const remembered = 4096
+
+// Of texts that are not remembered one in rarelyKept is kept from then on: what comes
+// once takes neither memory nor the place of what comes often.
+const rarelyKept = 8
 
 // A Map says where addresses are. Frozen, what it remembers aside; safe for
 // concurrent use.
@@ -30,12 +35,19 @@ type Map struct {
 
 	seed  maphash.Seed
 	found [remembered]atomic.Pointer[finding]
+	read  [remembered]atomic.Pointer[reading]
 }
 
 type finding struct {
 	addr  netip.Addr
 	at    Point
 	known bool
+}
+
+type reading struct {
+	text string
+	at   Point
+	ok   bool
 }
 
 // NewMap makes a Map; it is prev, which may be nil, if nothing has changed since.
@@ -90,6 +102,23 @@ func (m *Map) Find(addr netip.Addr) (at Point, known bool) {
 	slot.Store(f)
 	return f.at, f.known
 }
+
+// Read is ParsePoint for texts of which many are the same.
+func (m *Map) Read(text []byte) (at Point, ok bool) {
+	slot := &m.read[maphash.Bytes(m.seed, text)%remembered]
+	if r := slot.Load(); r != nil && r.text == string(text) {
+		return r.at, r.ok
+	}
+	at, ok = ParsePoint(string(text))
+	if len(text) <= longestRead && rand.Uint32()%rarelyKept == 0 {
+		slot.Store(&reading{string(text), at, ok})
+	}
+	return at, ok
+}
+
+// longestRead is how long a text is at most that is remembered: two numbers of more
+// digits than count.
+const longestRead = 64
 
 func (m *Map) look(addr netip.Addr) (Point, bool) {
 	for _, bits := range m.lengths {
