@@ -177,8 +177,10 @@ func preferredWait(fields []message.Field) (seconds int, said bool) {
 // route's.
 func (c *Call) priority() coldstart.Priority {
 	if c.Client.Trusted {
-		if p, ok := readPriority(message.Get(c.Request.Fields, message.Priority)); ok {
-			return p
+		if value := message.Get(c.Request.Fields, message.Priority); value != nil {
+			if p, ok := readPriority(value); ok {
+				return p
+			}
 		}
 	}
 	return c.to.Priority
