@@ -73,7 +73,7 @@ func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []by
 	if len(fields) > mostAsked {
 		return b, false
 	}
-	var room [mostAsked]counts
+	var room [mostAsked]uint16 // places, and in the lower byte which field; a word each, as two bytes that are read as one wait for one another
 	all := room[:0]
 	for i := range fields {
 		f := &fields[i]
@@ -87,21 +87,15 @@ func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []by
 		if at == noDifference {
 			continue
 		}
-		all = append(all, counts{at, uint8(i)}) //nolint:gosec // of mostAsked
-		for k := len(all) - 1; k > 0 && all[k].at < all[k-1].at; k-- {
+		all = append(all, uint16(at)<<8|uint16(i)) //nolint:gosec // both are small
+		for k := len(all) - 1; k > 0 && all[k] < all[k-1]; k-- {
 			all[k], all[k-1] = all[k-1], all[k]
 		}
 	}
-	for _, c := range all {
-		b = AppendPart(append(b, byte(c.at)), fields[c.field].Value)
+	for _, word := range all {
+		b = AppendPart(append(b, byte(word>>8)), fields[word&0xff].Value)
 	}
 	return b, true
-}
-
-// counts is a field that stands in the question.
-type counts struct {
-	at    int8
-	field uint8
 }
 
 // AppendPart adds a part of the question. It is plain where it ends.
