@@ -20,7 +20,7 @@ var (
 // accept decides which fields of the head pass, and adds weir's own.
 func (p *Proxy) accept(c *Call) error {
 	hops := c.dropFields()
-	if c.table.TenantHeader != nil && !c.Client.Trusted {
+	if c.table.TenantHeader.Name != nil && !c.Client.Trusted {
 		c.dropTenant()
 	}
 	c.describe()

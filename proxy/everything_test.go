@@ -129,6 +129,9 @@ func (b *bare) begin() {
 	c.Begin()
 	c.Down, c.Started, c.Client = &b.down, time.Now(), b.client
 	fields := append(c.Request.Fields, b.request.Fields...)
+	for i := range fields { // as who reads a head does: with what is configured it takes longer
+		fields[i].Number = message.NumberOf(fields[i].Name)
+	}
 	c.Request = b.request
 	c.Request.Fields = fields
 }

@@ -55,7 +55,7 @@ func (c *Call) wait() (err error) {
 	cold := c.fn.Start != nil && c.fn.Start.Status().State != "warm" // before Join, which may change it
 	claim := coldstart.Claim{Now: now, Until: until, Priority: c.priority(), Bytes: c.Down.Memory()}
 	claim.Again = c.tries > c.notTaken || c.tries > 0 && c.held > 0 // who was refused by another router only is new here
-	if c.table != nil && c.table.TenantHeader != nil {
+	if c.table != nil && c.table.TenantHeader.Name != nil {
 		key := c.tenantKey()
 		claim.Tenant, claim.Weight = coldstart.Tenant(key), c.table.TenantWeights[key]
 	}

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/shaping"
 )
 
@@ -9,13 +8,13 @@ import (
 // says it, or not plainly: with two values one may be what the proxy's own client
 // said.
 func (c *Call) Tenant() (tenant []byte) {
-	if c.table == nil || c.table.TenantHeader == nil || !c.Client.Trusted {
+	if c.table == nil || c.table.TenantHeader.Name == nil || !c.Client.Trusted {
 		return nil
 	}
 	found := false
 	for i := range c.Request.Fields {
 		f := &c.Request.Fields[i]
-		if f.Drop || !message.EqualNames(f.Name, c.table.TenantHeader) {
+		if f.Drop || !c.table.TenantHeader.Is(f) {
 			continue
 		}
 		if found {
@@ -63,7 +62,7 @@ func (c *Call) leaveCrowd() {
 // would believe it.
 func (c *Call) dropTenant() {
 	for i := range c.Request.Fields {
-		if f := &c.Request.Fields[i]; message.EqualNames(f.Name, c.table.TenantHeader) {
+		if f := &c.Request.Fields[i]; c.table.TenantHeader.Is(f) {
 			f.Drop = true
 		}
 	}

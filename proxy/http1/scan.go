@@ -183,7 +183,7 @@ func parseFields(b []byte, fields []message.Field, limit int) ([]message.Field, 
 		}
 		name := line[:colon]
 		fields = append(fields, message.Field{
-			Name: name, Value: value, ID: message.Lookup(name),
+			Name: name, Value: value, ID: message.Lookup(name), Number: message.NumberOf(name),
 			Drop: odd&oddChar != 0 && message.LooksKnown(name),
 		})
 	}

@@ -42,8 +42,9 @@ var ErrClientGone = errors.New("the client has gone")
 // A Field is one line of a head.
 type Field struct {
 	Name, Value []byte
-	ID          ID   // which of the names weir knows it is
-	Drop        bool // it does not pass
+	ID          ID     // which of the names weir knows it is
+	Number      Number // else which of the configuration's; it may have none though it is one of these
+	Drop        bool   // it does not pass
 }
 
 // Framing is how the end of a body is found.

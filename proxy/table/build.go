@@ -129,8 +129,8 @@ func (k *Keeper) locate(t, prev *Table) {
 	if err != nil {
 		t.Refused = append(t.Refused, Refusal{"geography.database", err.Error()})
 	}
-	t.PlaceHeader = fieldName(t.Config.Geography.Header)
-	t.TenantHeader = fieldName(t.Config.Tenants.Header)
+	t.PlaceHeader = message.NewKey(fieldName(t.Config.Geography.Header))
+	t.TenantHeader = message.NewKey(fieldName(t.Config.Tenants.Header))
 	for tenant, weight := range t.Config.Tenants.Weights {
 		if t.TenantWeights == nil {
 			t.TenantWeights = make(map[shaping.Key]int, len(t.Config.Tenants.Weights))

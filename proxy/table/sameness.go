@@ -2,6 +2,7 @@ package table
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy/message"
@@ -9,11 +10,12 @@ import (
 
 // A Sameness says of the fields of two requests whether both ask for the same. Frozen.
 type Sameness struct {
-	// The places of fields: of those whose names weir knows anyway by their ids, and of
-	// others by the length of their names, as of one length there are few. Of two places
-	// of one name the first counts.
-	byID   [message.XForwarded]int8
-	places [longestName + 1][]place
+	// The places of fields: of those whose names weir knows anyway by their ids, of those
+	// that have a number by that, and of all others by the length of their names, as of
+	// one length there are few. Of two places of one name the first counts.
+	byID     [message.XForwarded]int8
+	byNumber [math.MaxUint8 + 1]int8
+	places   [longestName + 1][]place
 	// Told are the fields in the question that weir writes into requests, whatever the
 	// client says: the same value is not known from the client's own.
 	Told []message.ID
@@ -37,18 +39,28 @@ func newSameness(fn *config.Function) *Sameness {
 	}
 	s := &Sameness{}
 	for i, name := range fn.Collapse.Vary {
-		s.add(name, int8(1+i)) //nolint:gosec // of few
+		s.addNumbered(name, int8(1+i)) //nolint:gosec // of few
 		switch id := message.Lookup([]byte(name)); id {
 		case message.XForwardedFor, message.Forwarded, message.XRequestID:
 			s.Told = append(s.Told, id)
 		}
 	}
-	for _, names := range [...][]string{{fn.Deadline.Header}, fn.Collapse.Ignore, indifferent[:]} {
-		for _, name := range names {
-			s.add(name, noDifference)
-		}
+	for _, name := range append([]string{fn.Deadline.Header}, fn.Collapse.Ignore...) {
+		s.addNumbered(name, noDifference)
+	}
+	for _, name := range indifferent {
+		s.add(name, noDifference)
 	}
 	return s
+}
+
+// addNumbered is add for a name that the configuration says.
+func (s *Sameness) addNumbered(name string, at int8) {
+	key := message.NewKey(fieldName(name))
+	if key.Number != 0 && s.byNumber[key.Number] == unknown {
+		s.byNumber[key.Number] = at
+	}
+	s.add(name, at)
 }
 
 func (s *Sameness) add(name string, at int8) {
@@ -80,7 +92,7 @@ func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []by
 		if f.Drop {
 			continue
 		}
-		at := s.place(f.ID, f.Name)
+		at := s.place(f.ID, f.Number, f.Name)
 		if at == unknown {
 			return b, false
 		}
@@ -111,13 +123,16 @@ func AppendPart(b, part []byte) []byte {
 // Covers tells whether all who have asked the same have the same value of a field
 // that an answer varies by, or all have none.
 func (s *Sameness) Covers(name []byte) bool {
-	return s.place(message.Lookup(name), name) != noDifference
+	return s.place(message.Lookup(name), message.NumberOf(name), name) != noDifference
 }
 
 // place is where a field stands in the question.
-func (s *Sameness) place(id message.ID, name []byte) int8 {
+func (s *Sameness) place(id message.ID, number message.Number, name []byte) int8 {
 	if id != message.Other && id != message.XForwarded {
 		return s.byID[id]
+	}
+	if at := s.byNumber[number]; at != unknown { // that of no number is
+		return at
 	}
 	if len(name) >= len(s.places) {
 		return unknown

@@ -161,6 +161,16 @@ func FieldValue(fields []message.Field, name []byte) []byte {
 	return nil
 }
 
+// FieldOf is FieldValue for a Key.
+func FieldOf(fields []message.Field, key *message.Key) []byte {
+	for i := range fields {
+		if f := &fields[i]; !f.Drop && key.Is(f) {
+			return f.Value
+		}
+	}
+	return nil
+}
+
 // CookieValue is that of the first cookie with a name; nil if there is none.
 func CookieValue(fields []message.Field, name []byte) []byte {
 	for i := range fields {

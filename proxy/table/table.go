@@ -22,12 +22,12 @@ type Table struct {
 	Refused   []Refusal // what was asked for and could not be had, and why
 	Unrouted  *Function // has the calls that no route is for
 	Places    *geo.Map  // of clients
-	// PlaceHeader is the field in which trusted proxies say where a client is; nil:
-	// there is none.
-	PlaceHeader []byte
-	// TenantHeader is the field in which trusted proxies say whose a call is; nil:
-	// there is none.
-	TenantHeader []byte
+	// PlaceHeader is the field in which trusted proxies say where a client is; without
+	// a name there is none.
+	PlaceHeader message.Key
+	// TenantHeader is the field in which trusted proxies say whose a call is; without a
+	// name there is none.
+	TenantHeader message.Key
 	// TenantWeights are those that are not 1.
 	TenantWeights map[shaping.Key]int
 
