@@ -174,7 +174,11 @@ func FieldOf(fields []message.Field, key *message.Key) []byte {
 // CookieValue is that of the first cookie with a name; nil if there is none.
 func CookieValue(fields []message.Field, name []byte) []byte {
 	for i := range fields {
-		for rest := cookiesIn(&fields[i]); len(rest) > 0; {
+		rest := cookiesIn(&fields[i])
+		if !bytes.Contains(rest, name) { // most clients have other cookies only
+			continue
+		}
+		for len(rest) > 0 {
 			var pair []byte
 			pair, rest = cutAt(rest, ';')
 			pair = message.Trim(pair)
