@@ -230,7 +230,7 @@ func BenchmarkAdaptive(b *testing.B) {
 
 func TestLog2(t *testing.T) {
 	for d := 1.0; d < 1<<62; d *= 1.01 {
-		if got, want := float64(log2(time.Duration(d)))/logUnit, math.Log2(math.Floor(d)); math.Abs(got-want) > 1e-3 {
+		if got, want := log2(time.Duration(d)), math.Log2(math.Floor(d)); math.Abs(got-want) > 1e-4 {
 			t.Fatalf("of %v: %v, want %v", d, got, want)
 		}
 	}

@@ -156,9 +156,7 @@ func (fl *Flight) forgetLocked() {
 // closeLocked lets nobody follow any more.
 func (f *Flights) closeLocked(fl *Flight) {
 	f.open.remove(fl)
-	if len(f.closed) > 0 { // else a look into a map of nothing is 5 ns
-		delete(f.closed, fl)
-	}
+	delete(f.closed, fl)
 }
 
 func (f *Flights) keepClosedLocked(fl *Flight) {
