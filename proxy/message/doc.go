@@ -18,6 +18,10 @@
 // and cancelling goes from the client's side to the try (Downstream.Watch),
 // because only the client's side knows when to.
 //
+// Decision, 2026-11-27: the numbers of the configuration's names (numbers.go) belong to
+// the process and not to a table. A head is read before its call has a table, and one
+// that is read while the configuration changes must mean the same to both.
+//
 // Not here: any byte of a protocol (proxy/http1), what is done to a call
 // (proxy).
 package message

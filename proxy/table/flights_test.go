@@ -299,7 +299,11 @@ func TestSamenessIsThatOfValues(t *testing.T) {
 			for range rapid.IntRange(0, 6).Draw(t, "fields") {
 				name, value := rapid.SampledFrom(names).Draw(t, "name"), rapid.SampledFrom([]string{"", "x", "xx", "\x01x", strings.Repeat("y", 300)}).Draw(t, "value")
 				dropped := rapid.IntRange(0, 4).Draw(t, "dropped") == 0
-				a.fields = append(a.fields, message.Field{Name: []byte(name), Value: []byte(value), ID: message.Lookup([]byte(name)), Drop: dropped})
+				f := message.Field{Name: []byte(name), Value: []byte(value), ID: message.Lookup([]byte(name)), Drop: dropped}
+				if early := rapid.Bool().Draw(t, "read before names had numbers"); !early {
+					f.Number = message.NumberOf(f.Name)
+				}
+				a.fields = append(a.fields, f)
 				for i, counts := range []string{"accept", "x-a"} {
 					if !dropped && strings.EqualFold(name, counts) {
 						a.values[i] = append(a.values[i], value)

@@ -15,7 +15,7 @@ type Sameness struct {
 	// one length there are few. Of two places of one name the first counts.
 	byID     [message.XForwarded]int8
 	byNumber [math.MaxUint8 + 1]int8
-	places   [longestName + 1][]place
+	places   [message.LongestName + 1][]place
 	// Told are the fields in the question that weir writes into requests, whatever the
 	// client says: the same value is not known from the client's own.
 	Told []message.ID
@@ -73,9 +73,6 @@ func (s *Sameness) add(name string, at int8) {
 	s.places[len(name)] = append(s.places[len(name)], place{fieldName(name), at})
 }
 
-// longestName is how long the name of a field may be in the configuration.
-const longestName = 64
-
 // mostAsked is more fields than clients send.
 const mostAsked = 64
 
@@ -85,7 +82,7 @@ func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []by
 	if len(fields) > mostAsked {
 		return b, false
 	}
-	var room [mostAsked]uint16 // places, and in the lower byte which field; a word each, as two bytes that are read as one wait for one another
+	var room [mostAsked]uint16 // of each field that counts its place, and in the lower byte which it is
 	all := room[:0]
 	for i := range fields {
 		f := &fields[i]

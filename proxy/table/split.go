@@ -150,18 +150,7 @@ func (s *split) sticks(r *message.Request) (value []byte) {
 	return nil
 }
 
-// FieldValue is that of the first field with a name, whatever its case; nil if
-// there is none that passes.
-func FieldValue(fields []message.Field, name []byte) []byte {
-	for i := range fields {
-		if f := &fields[i]; !f.Drop && message.EqualNames(f.Name, name) {
-			return f.Value
-		}
-	}
-	return nil
-}
-
-// FieldOf is FieldValue for a Key.
+// FieldOf is the value of the first field that is the Key's; nil if there is none.
 func FieldOf(fields []message.Field, key *message.Key) []byte {
 	for i := range fields {
 		if f := &fields[i]; !f.Drop && key.Is(f) {
@@ -169,6 +158,11 @@ func FieldOf(fields []message.Field, key *message.Key) []byte {
 		}
 	}
 	return nil
+}
+
+// FieldValue is FieldOf for a name without a number.
+func FieldValue(fields []message.Field, name []byte) []byte {
+	return FieldOf(fields, &message.Key{Name: name})
 }
 
 // CookieValue is that of the first cookie with a name; nil if there is none.
