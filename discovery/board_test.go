@@ -67,7 +67,7 @@ func TestShowWaitsForTheWatches(t *testing.T) {
 	})
 }
 
-// Of two that show at once, the one that looked last is what stands.
+// Of those that show at once, the one that looked last is what stands.
 func TestShowIsNotOvertaken(t *testing.T) {
 	b := NewBoard()
 	var mu sync.Mutex
@@ -76,7 +76,7 @@ func TestShowIsNotOvertaken(t *testing.T) {
 		mu.Lock()
 		seen := slices.Clone(is)
 		mu.Unlock()
-		time.Sleep(time.Millisecond) // long enough for the other one to look too
+		time.Sleep(time.Duration(3-len(seen)) * 5 * time.Millisecond) // so that the older look would be shown later
 		return seen
 	}
 	var work sync.WaitGroup
