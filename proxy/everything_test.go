@@ -178,8 +178,8 @@ func costs(b *testing.B, doc string) {
 }
 
 // BenchmarkEverythingButOne: what each takes in its place, which is what a call takes less
-// without it. By itself each takes half of that, with the processor's caches to itself; run
-// with -benchtime 60x. Where the linker puts the functions moves all by 50 ns
+// without it; measured by itself each takes about half of that. Run with -benchtime 60x.
+// Where the linker puts the functions moves all by 50 ns
 // (-ldflags=-randlayout=1 and so on).
 func BenchmarkEverythingButOne(b *testing.B) {
 	rows := []struct{ name, words string }{

@@ -186,7 +186,7 @@ func (b *Limit) keys() (n int) {
 // ErrLimited, and writes what is left to each key. by is the limit that turned it away;
 // of several the one that will do so for the longest. It allocates for a key that is new.
 func (s *Limits) Take(keys []Key, now time.Time, left []Quota) (by int, err error) {
-	if len(s.Each) == 1 { // most have one: 25 ns less than below (2026-11-26)
+	if len(s.Each) == 1 { // most have one: 20 ns of a call less than below (2026-11-27)
 		if in := s.Each[0].take(keys[0], now, &left[0]); !in {
 			return 0, s.turnedAway(0)
 		}
@@ -250,7 +250,7 @@ func (b *Limit) take(key Key, now time.Time, left *Quota) (in bool) {
 }
 
 func (b *Limit) shard(key Key) *shard {
-	at, _ := bits.Mul64(uint64(key), uint64(len(b.shards))) // a key is a hash; to divide would take 10 ns
+	at, _ := bits.Mul64(uint64(key), uint64(len(b.shards))) // a key is a hash
 	return &b.shards[at]
 }
 
