@@ -88,7 +88,8 @@ type Call struct {
 	quotas    [config.MostLimits]shaping.Quota // what is left to its key of each
 	limitedBy int                              // which of them turned it away
 
-	flight    *table.Flight   // that others may follow; nil if they may not
+	lead      table.Lead      // while others may follow
+	flight    *table.Flight   // of those who do, when its answer is in and they are to have it
 	follower  table.Follower  // while it follows another, and reads its answer
 	asked     *table.Sameness // by which it was seen whether another asks the same; nil: it was not yet
 	collapsed Collapsed

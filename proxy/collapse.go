@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -54,12 +55,7 @@ func (c *Call) join() error {
 	if cold && c.to.WhileCold != nil && (c.takesPage() || c.fallback() != nil) {
 		return nil // in line it gets something else soon
 	}
-	flight, verdict := c.fn.Flights.Join(&c.follower, c.Down, c.to, question, c.fn.Collapse, c.Started)
-	switch verdict {
-	case table.Leads:
-		c.flight = flight
-		return nil
-	case table.Alone:
+	if c.fn.Flights.Join(&c.lead, &c.follower, c.Down, c.to, question, c.fn.Collapse, c.Started) != table.Follows {
 		return nil
 	}
 	began := c.since()
@@ -92,7 +88,7 @@ func (c *Call) followUntil(until time.Time, passed error) error {
 			c.ours = shared{w.Answer()}
 			return nil
 		case table.Leads:
-			c.flight = w.Lead()
+			c.lead = w.Lead()
 			return nil
 		case table.Alone:
 			w.Leave()
@@ -157,13 +153,19 @@ func (c *Call) question() (question []byte, ok bool) {
 	return b[start:], ok
 }
 
-// ground ends the call's flight, if it is one, without an answer for those who follow.
+// ground lets nobody follow any more, and ends the call's flight, if it is one, without an
+// answer for those who do.
 func (c *Call) ground() {
 	f := c.flight
 	c.flight = nil
-	if c.leftThem() {
+	if c.lead.Leads() {
+		f = c.lead.Known()
+	}
+	switch {
+	case f == nil:
+	case c.leftThem():
 		f.HandOver()
-	} else {
+	default:
 		f.Disperse(false, time.Time{})
 	}
 }
@@ -182,20 +184,20 @@ func (c *Call) leftThem() bool {
 // depart looks at the head of the answer that has come. If others are to have it too it
 // is returned, for capture.
 func (c *Call) depart() *table.Answer {
-	f, r := c.flight, &c.Response
+	f, r := c.lead.Known(), &c.Response
 	switch {
-	case !f.Depart():
+	case f == nil || !f.Depart():
 	case c.from != nil || !shareable(r.Status): // another function's, or a failure
 		f.Disperse(false, time.Time{})
-	case !c.isForAll():
+	case !c.isForAll(f.Settings):
 		f.Disperse(true, c.Started.Add(c.answer))
 	default:
+		c.flight = f
 		return &table.Answer{
 			From: bytes.Clone(c.ID()),
 			Head: message.Response{Status: r.Status, Reason: bytes.Clone(r.Reason), Fields: cloneFields(r.Fields), Framing: r.Framing, Length: r.Length},
 		}
 	}
-	c.flight = nil
 	return nil
 }
 
@@ -212,9 +214,9 @@ func shareable(status int) bool {
 
 // isForAll tells whether the answer may be given to others who ask the same, RFC 9111
 // sections 4.1 and 5.2.2, and is not too long for that.
-func (c *Call) isForAll() bool {
+func (c *Call) isForAll(s *config.Collapse) bool {
 	r := &c.Response
-	if r.Framing == message.Sized && r.Length > int64(c.flight.Settings.MaxBody) {
+	if r.Framing == message.Sized && r.Length > int64(s.MaxBody) {
 		return false
 	}
 	for i := range r.Fields {

@@ -3,7 +3,7 @@ package proxy
 // record tells what happened, once, when it is over.
 func (p *Proxy) record(c *Call) {
 	c.release()
-	if c.flight != nil { // it broke down
+	if c.lead.Leads() || c.flight != nil { // it broke down
 		c.ground()
 	}
 	if c.follower.Flying() {

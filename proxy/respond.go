@@ -11,7 +11,7 @@ import (
 // respond gives the client its one answer: the endpoint's, weir's own, or the
 // fault's.
 func (p *Proxy) respond(c *Call) {
-	if c.flight != nil && (c.err != nil || c.ours != nil) {
+	if c.lead.Leads() && (c.err != nil || c.ours != nil) {
 		c.ground()
 	}
 	switch {
@@ -49,7 +49,7 @@ func (p *Proxy) relay(c *Call) error {
 	c.answered, c.relayed = true, true
 	c.dressResponse()
 	var toShare *table.Answer
-	if c.flight != nil {
+	if c.lead.Leads() {
 		toShare = c.depart()
 	}
 	if err := c.Down.WriteHead(&c.Response); err != nil {

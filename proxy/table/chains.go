@@ -58,16 +58,17 @@ func (c *chains) grow() {
 	}
 }
 
-// remove takes a flight out, if it is there.
-func (c *chains) remove(fl *Flight) {
+// remove takes a flight out, and tells whether it was there.
+func (c *chains) remove(fl *Flight) bool {
 	if c.len == 0 {
-		return
+		return false
 	}
 	for at := c.of(fl.question); *at != nil; at = &(*at).next {
 		if *at == fl {
 			*at, fl.next = fl.next, nil
 			c.len--
-			return
+			return true
 		}
 	}
+	return false
 }

@@ -3,6 +3,7 @@ package table
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
@@ -14,6 +15,8 @@ import (
 // The zero value is ready; methods may be called from any goroutine. Nobody waits
 // under its lock.
 type Flights struct {
+	spots   atomic.Pointer[spots]  // of those that nobody has come to follow; nil before the first
+	careful atomic.Bool            // none may stand there: some are to go apart, or weir ends
 	mu      sync.Mutex             // guards all below, and all of Flight, Follower and Answer that is not frozen
 	open    chains                 // whom others may follow
 	closed  map[*Flight]bool       // with followers, and nobody else may follow
@@ -25,8 +28,8 @@ type Flights struct {
 	ended   bool
 }
 
-// A Flight is one call that may be followed. It ends by Share, Disperse or HandOver, or by
-// Depart if nobody follows, and is another call's after that.
+// A Flight is a call that is followed, or that others have come close to. It ends by Share,
+// Disperse or HandOver, or by Depart if nobody follows, and is another call's after that.
 type Flight struct {
 	Settings *config.Collapse // as they were when it began
 
@@ -45,28 +48,6 @@ const (
 	mostFree    = 256
 	longestFree = 4 << 10
 )
-
-// A Verdict is what a follower's waiting has come to.
-type Verdict uint8
-
-// The verdicts.
-const (
-	Follows Verdict = iota // and waits
-	Given                  // it has a copy of the answer
-	Leads                  // it is the one that others wait for now
-	Alone                  // it is to go by itself
-	Ended                  // weir is ending
-)
-
-// A Follower is a call that waits for another's answer. The zero value waits for
-// nothing, and is ready for Join; it belongs to the call's goroutine.
-type Follower struct {
-	flight     *Flight
-	parker     coldstart.Parker
-	prev, next *Follower
-	verdict    Verdict
-	answer     *Answer
-}
 
 // An Answer is what a Flight has brought. Frozen, but for who reads it.
 type Answer struct {
@@ -87,30 +68,41 @@ const apartFor = 10 * time.Second
 const mostApart = 1000
 
 // Join has a call follow the one that asks the same, or be the one that others may
-// follow. text is the caller's again when it returns. With Follows the caller owes a
-// Leave.
-func (f *Flights) Join(w *Follower, p coldstart.Parker, to *Route, text []byte, s *config.Collapse, now time.Time) (*Flight, Verdict) {
-	q := questionOf(text)
+// follow: with Leads l does, and text is to stay as it is until l is Known. With Follows
+// the caller owes a Leave.
+func (f *Flights) Join(l *Lead, w *Follower, p coldstart.Parker, to *Route, text []byte, s *config.Collapse, now time.Time) Verdict {
+	l.flights, l.question, l.to, l.text, l.settings = f, questionOf(text), to, text, s
+	if l.standAlone() {
+		return Leads
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	spot := f.occupyLocked(l.question)
+	defer spot.releaseLocked()
+	verdict := f.joinLocked(l, w, p, now)
+	if verdict != Leads {
+		*l = Lead{}
+	}
+	return verdict
+}
+
+func (f *Flights) joinLocked(l *Lead, w *Follower, p coldstart.Parker, now time.Time) Verdict {
 	if f.ended {
-		return nil, Alone
+		return Alone
 	}
 	if len(f.apart) > 0 {
-		until, known := f.apart[q]
-		if known && now.Before(until) {
-			return nil, Alone
+		f.sweepLocked(now)
+		if until, known := f.apart[l.question]; known && now.Before(until) {
+			return Alone
 		}
-		delete(f.apart, q)
 	}
-	flight := f.open.find(q, to, text)
+	flight := f.open.find(l.question, l.to, l.text)
 	if flight == nil {
-		flight = f.newLocked(s, q, to, text)
-		f.open.add(flight)
-		return flight, Leads
+		l.flight = f.openLocked(l)
+		return Leads
 	}
-	if f.waiting >= s.MaxFollowers {
-		return nil, Alone
+	if f.waiting >= l.settings.MaxFollowers {
+		return Alone
 	}
 	*w = Follower{flight: flight, parker: p, prev: flight.tail}
 	if flight.tail == nil {
@@ -120,7 +112,30 @@ func (f *Flights) Join(w *Follower, p coldstart.Parker, to *Route, text []byte, 
 	}
 	flight.tail = w
 	f.waiting++
-	return flight, Follows
+	return Follows
+}
+
+// openLocked makes a flight of a call, which others may follow.
+func (f *Flights) openLocked(l *Lead) *Flight {
+	fl := f.newLocked(l.settings, l.question, l.to, l.text)
+	f.addLocked(fl)
+	return fl
+}
+
+// addLocked lets others follow. The spot of the flight's question is occupied.
+func (f *Flights) addLocked(fl *Flight) {
+	f.open.add(fl)
+	f.spots.Load().of(fl.question).open++
+}
+
+// sweepLocked forgets, once in a while, of whom it is over that they go apart.
+func (f *Flights) sweepLocked(now time.Time) {
+	if now.Sub(f.swept) < apartFor {
+		return
+	}
+	f.swept = now
+	maps.DeleteFunc(f.apart, func(_ question, until time.Time) bool { return !now.Before(until) })
+	f.careful.Store(f.ended || len(f.apart) > 0)
 }
 
 func (f *Flights) newLocked(s *config.Collapse, q question, to *Route, text []byte) *Flight {
@@ -155,8 +170,12 @@ func (fl *Flight) forgetLocked() {
 
 // closeLocked lets nobody follow any more.
 func (f *Flights) closeLocked(fl *Flight) {
-	f.open.remove(fl)
 	delete(f.closed, fl)
+	if f.open.remove(fl) {
+		spot := f.spots.Load().of(fl.question)
+		spot.open--
+		spot.releaseLocked()
+	}
 }
 
 func (f *Flights) keepClosedLocked(fl *Flight) {
@@ -221,10 +240,7 @@ func (fl *Flight) Disperse(apart bool, now time.Time) {
 	f.closeLocked(fl)
 	fl.tellAllLocked(Alone)
 	if apart && !f.ended {
-		if now.Sub(f.swept) >= apartFor {
-			f.swept = now
-			maps.DeleteFunc(f.apart, func(_ question, until time.Time) bool { return !now.Before(until) })
-		}
+		f.sweepLocked(now)
 		if len(f.apart) >= mostApart {
 			clear(f.apart) // they will be found out again
 		}
@@ -232,6 +248,7 @@ func (fl *Flight) Disperse(apart bool, now time.Time) {
 			f.apart = map[question]time.Time{}
 		}
 		f.apart[fl.question] = now.Add(apartFor)
+		f.careful.Store(true)
 	}
 	fl.freeLocked()
 }
@@ -254,52 +271,14 @@ func (fl *Flight) handOverLocked() {
 	fl.forgetLocked()
 	fl.tellLocked(fl.head, Leads)
 	delete(f.closed, fl)
+	spot := f.occupyLocked(fl.question) // who stands there may ask the same
+	defer spot.releaseLocked()
 	switch other := f.open.find(fl.question, fl.to, fl.text); {
 	case other == nil:
-		f.open.add(fl)
+		f.addLocked(fl)
 	case other != fl: // others follow that one
 		f.keepClosedLocked(fl)
 	}
-}
-
-// Verdict is what waiting has come to.
-func (w *Follower) Verdict() Verdict {
-	f := w.flight.flights
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return w.verdict
-}
-
-// Answer is what a follower is answered with.
-func (w *Follower) Answer() *Answer { return w.answer }
-
-// Flying tells whether the caller owes a Leave.
-func (w *Follower) Flying() bool { return w.flight != nil }
-
-// Leave ends the waiting, or the reading of the answer. Nobody wakes the follower
-// after it.
-func (w *Follower) Leave() {
-	fl := w.flight
-	f := fl.flights
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch w.verdict {
-	case Follows:
-		fl.removeLocked(w)
-	case Leads: // and does not want to
-		fl.handOverLocked()
-	case Given:
-		w.answer.readers--
-		w.answer.releaseLocked(f)
-	}
-	*w = Follower{}
-}
-
-// Lead is Leave for a follower that leads now.
-func (w *Follower) Lead() *Flight {
-	fl := w.flight
-	*w = Follower{}
-	return fl
 }
 
 // Close ends the waiting of all, for ever.
@@ -307,6 +286,7 @@ func (f *Flights) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = true
+	f.careful.Store(true)
 	for _, fl := range f.open.all {
 		for ; fl != nil; fl = fl.next {
 			fl.tellAllLocked(Ended)
@@ -362,9 +342,9 @@ func (a *Answer) releaseLocked(f *Flights) {
 	}
 }
 
-// Open is how many flights others may join, or wait for.
+// Open is how many calls others may follow, or wait for.
 func (f *Flights) Open() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.open.len + len(f.closed)
+	return f.spots.Load().alone() + f.open.len + len(f.closed)
 }

@@ -3,8 +3,11 @@ package table
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,22 +19,53 @@ import (
 
 // A passenger is a call that has joined, as the model sees it.
 type passenger struct {
+	lead     Lead
 	follower Follower
 	parker   parker
-	flight   *Flight // that it leads
+	flight   *Flight // that it led, when it has departed
 	of       string  // what it asks
 	gone     bool
 }
 
+// isToLead tells whether its waiting has come to that.
+func (p *passenger) isToLead() bool { return p.follower.Flying() && p.follower.Verdict() == Leads }
+
 // leads tells whether it is whom others wait for, or is to be.
 func (p *passenger) leads(flight *Flight) bool {
-	return !p.gone && (p.flight == flight || p.flight == nil && p.follower.flight == flight && p.follower.Verdict() == Leads)
+	return !p.gone && (p.flight == flight || p.lead.Leads() && p.lead.flight == flight || p.isToLead() && p.follower.flight == flight)
+}
+
+// isOpen tells whether others may follow it.
+func (p *passenger) isOpen(f *Flights) bool {
+	isOpen := func(fl *Flight) bool { return f.open.find(fl.question, fl.to, fl.text) == fl }
+	switch {
+	case p.gone || p.flight != nil:
+		return false
+	case p.lead.Leads():
+		return p.lead.spot != nil || isOpen(p.lead.flight)
+	}
+	return p.isToLead() && isOpen(p.follower.flight)
+}
+
+// known is the flight that others know it by. With nil there was none, and it has ended.
+func (p *passenger) known() *Flight {
+	fl := p.flight
+	if fl == nil {
+		fl = p.lead.Known()
+	}
+	p.flight, p.gone = fl, fl == nil
+	return fl
 }
 
 // Whatever order things come in: of all who ask the same, one leads whom the others can
 // follow; each who follows is told once what comes of it, and woken for it; and no call
 // and no byte is left over.
 func TestFlightsAsTheModel(t *testing.T) {
+	questions := []string{"a", "b", "c"}
+	var all spots
+	for i := 0; all.of(questionOf([]byte(questions[2]))) != all.of(questionOf([]byte("a"))); i++ { // one that stands where another does
+		questions[2] = fmt.Sprint(i)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		var f Flights
 		s := &config.Collapse{MaxBytes: 100, MaxFollowers: rapid.IntRange(1, 5).Draw(t, "most")}
@@ -49,15 +83,21 @@ func TestFlightsAsTheModel(t *testing.T) {
 			}
 			return rapid.SampledFrom(some).Draw(t, what)
 		}
-		leads := func(p *passenger) bool { return p.flight != nil }
+		leads := func(p *passenger) bool { return p.lead.Leads() || p.flight != nil }
+		follows := func(p *passenger) bool { return p.follower.Flying() }
 		lands := func(p *passenger) { p.flight, p.gone = nil, true }
+		end := func(p *passenger, how func(*Flight)) {
+			if fl := p.known(); fl != nil {
+				how(fl)
+				lands(p)
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"join": func(t *rapid.T) {
-				p := &passenger{parker: make(parker, 1), of: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "question")}
+				p := &passenger{parker: make(parker, 1), of: rapid.SampledFrom(questions).Draw(t, "question")}
 				waiting, _ := f.Waiting()
-				flight, verdict := f.Join(&p.follower, p.parker, nil, []byte(p.of), s, now)
-				at := f.open.find(questionOf([]byte(p.of)), nil, []byte(p.of))
-				open := at != nil && slices.ContainsFunc(all, func(o *passenger) bool { return o.leads(at) })
+				open := slices.ContainsFunc(all, func(o *passenger) bool { return o.of == p.of && o.isOpen(&f) })
+				verdict := f.Join(&p.lead, &p.follower, p.parker, nil, []byte(p.of), s, now)
 				apart := now.Before(f.apart[questionOf([]byte(p.of))])
 				want := Follows
 				switch {
@@ -66,51 +106,44 @@ func TestFlightsAsTheModel(t *testing.T) {
 				case !open:
 					want = Leads
 				}
-				if verdict != want {
+				if verdict != want || p.lead.Leads() != (verdict == Leads) || p.follower.Flying() != (verdict == Follows) {
 					t.Fatalf("joined as %d, want %d", verdict, want)
 				}
-				switch verdict {
-				case Leads:
-					p.flight = flight
-				case Alone:
-					p.gone = true
-				}
+				p.gone = verdict == Alone
 				all = append(all, p)
 			},
 			"depart": func(t *rapid.T) {
-				if p := pick(t, "leads", leads); !p.flight.Depart() {
+				p := pick(t, "leads", func(p *passenger) bool { return p.lead.Leads() })
+				if fl := p.known(); fl != nil && !fl.Depart() {
 					lands(p)
 				}
 			},
-			"keep": func(t *rapid.T) { pick(t, "leads", leads).flight.Keep(rapid.IntRange(0, 60).Draw(t, "bytes")) },
+			"keep": func(t *rapid.T) {
+				p := pick(t, "has departed", func(p *passenger) bool { return p.flight != nil })
+				p.flight.Keep(rapid.IntRange(0, 60).Draw(t, "bytes"))
+			},
 			"share": func(t *rapid.T) {
 				p := pick(t, "leads", leads)
-				p.flight.Share(&Answer{From: []byte(p.of)})
-				lands(p)
+				end(p, func(fl *Flight) { fl.Share(&Answer{From: []byte(p.of)}) })
 			},
 			"disperse": func(t *rapid.T) {
-				p := pick(t, "leads", leads)
-				p.flight.Disperse(rapid.Bool().Draw(t, "apart"), now)
-				lands(p)
+				apart := rapid.Bool().Draw(t, "apart")
+				end(pick(t, "leads", leads), func(fl *Flight) { fl.Disperse(apart, now) })
 			},
-			"hand over": func(t *rapid.T) {
-				p := pick(t, "leads", leads)
-				p.flight.HandOver()
-				lands(p)
-			},
+			"hand over": func(t *rapid.T) { end(pick(t, "leads", leads), (*Flight).HandOver) },
 			"leave": func(t *rapid.T) {
-				p := pick(t, "follows", func(p *passenger) bool { return p.flight == nil })
+				p := pick(t, "follows", follows)
 				p.follower.Leave()
 				p.gone = true
 			},
 			"look": func(t *rapid.T) {
-				p := pick(t, "follows", func(p *passenger) bool { return p.flight == nil })
+				p := pick(t, "follows", follows)
 				switch verdict := p.follower.Verdict(); {
 				case verdict == Follows:
 				case len(p.parker) == 0:
 					t.Fatal("nobody has woken it")
 				case verdict == Leads:
-					p.flight = p.follower.Lead()
+					p.lead = p.follower.Lead()
 				case verdict == Given && string(p.follower.Answer().From) != p.of:
 					t.Fatal("it is given the answer to something else")
 				case verdict != Given:
@@ -127,7 +160,7 @@ func TestFlightsAsTheModel(t *testing.T) {
 			"": func(t *rapid.T) {
 				waiting := 0
 				for _, p := range all {
-					if p.gone || p.flight != nil || p.follower.Verdict() != Follows {
+					if p.gone || !p.follower.Flying() || p.follower.Verdict() != Follows {
 						continue
 					}
 					waiting++
@@ -145,11 +178,10 @@ func TestFlightsAsTheModel(t *testing.T) {
 			for _, p := range all {
 				switch {
 				case p.gone:
-				case p.flight != nil:
-					p.flight.HandOver()
-					lands(p)
-				case p.follower.Verdict() == Leads:
-					p.flight = p.follower.Lead()
+				case leads(p):
+					end(p, (*Flight).HandOver)
+				case p.isToLead():
+					p.lead = p.follower.Lead()
 				default:
 					p.follower.Leave()
 					p.gone = true
@@ -167,15 +199,18 @@ func TestFlightHandedOverBesideAnother(t *testing.T) {
 	var f Flights
 	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
 	now := time.Now()
+	var first, otherLead Lead
 	var second, third, other Follower
-	first, _ := f.Join(&second, make(parker, 1), nil, []byte("a"), s, now)
-	f.Join(&second, make(parker, 1), nil, []byte("a"), s, now)
-	f.Join(&third, make(parker, 1), nil, []byte("a"), s, now)
-	first.Depart()
-	if _, verdict := f.Join(&other, make(parker, 1), nil, []byte("a"), s, now); verdict != Leads {
+	join := func(l *Lead, w *Follower) Verdict { return f.Join(l, w, make(parker, 1), nil, []byte("a"), s, now) }
+	join(&first, &second)
+	join(new(Lead), &second)
+	join(new(Lead), &third)
+	flight := first.Known()
+	flight.Depart()
+	if verdict := join(&otherLead, &other); verdict != Leads {
 		t.Fatalf("joined as %d a flight that has departed", verdict)
 	}
-	first.HandOver()
+	flight.HandOver()
 	f.Close()
 	if a, b := second.Verdict(), third.Verdict(); a != Leads || b != Ended {
 		t.Fatalf("%d and %d", a, b)
@@ -188,9 +223,10 @@ func TestApartIsForgotten(t *testing.T) {
 	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
 	now := time.Now()
 	for i := range 50 {
-		question, w := fmt.Append(nil, i), &Follower{}
-		flight, _ := f.Join(w, make(parker, 1), nil, question, s, now)
-		f.Join(w, make(parker, 1), nil, question, s, now)
+		question, l, w := fmt.Append(nil, i), &Lead{}, &Follower{}
+		f.Join(l, w, make(parker, 1), nil, question, s, now)
+		f.Join(new(Lead), w, make(parker, 1), nil, question, s, now)
+		flight := l.Known()
 		flight.Depart()
 		flight.Disperse(true, now)
 		w.Leave()
@@ -198,6 +234,10 @@ func TestApartIsForgotten(t *testing.T) {
 	}
 	if n := len(f.apart); n > 2 {
 		t.Errorf("%d are remembered", n)
+	}
+	f.Join(new(Lead), &Follower{}, make(parker, 1), nil, []byte("b"), s, now.Add(apartFor))
+	if len(f.apart) > 0 || f.careful.Load() {
+		t.Errorf("when all is over %d are remembered, careful: %v", len(f.apart), f.careful.Load())
 	}
 }
 
@@ -207,18 +247,63 @@ func TestQuestionsOfOneHash(t *testing.T) {
 	var f Flights
 	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
 	now := time.Now()
-	join := func(to *Route, text string) (*Flight, Verdict) {
-		return f.Join(&Follower{}, make(parker, 1), to, []byte(text), s, now)
+	join := func(to *Route, text string) (*Lead, *Follower, Verdict) {
+		l, w := &Lead{}, &Follower{}
+		verdict := f.Join(l, w, make(parker, 1), to, []byte(text), s, now)
+		return l, w, verdict
 	}
-	flight, _ := join(nil, "a")
-	flight.text = []byte("b") // as if the two had one hash
+	first, _, _ := join(nil, "z")
+	first.Known() // from now on they stand alone
+	lead, _, _ := join(nil, "a")
+	lead.text = []byte("b") // as if the two had one hash
 	for to, want := range map[*Route]Verdict{nil: Leads, {}: Leads} {
-		if _, verdict := join(to, "a"); verdict != want {
+		if _, _, verdict := join(to, "a"); verdict != want {
 			t.Errorf("by %v: %d", to, verdict)
 		}
 	}
-	if flight, verdict := join(nil, "a"); verdict != Follows || string(flight.text) != "a" {
-		t.Errorf("%d, those who ask %q", verdict, flight.text)
+	if _, w, verdict := join(nil, "a"); verdict != Follows || string(w.flight.text) != "a" {
+		t.Errorf("%d, those who ask %q", verdict, w.flight.text)
+	}
+}
+
+// However calls come and go at once, each who follows is given the answer to what it
+// asks, and nobody is left.
+func TestFlightsAtOnce(t *testing.T) {
+	var f Flights
+	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 4}
+	var shared atomic.Int64
+	var work sync.WaitGroup
+	for i := range 8 {
+		work.Go(func() {
+			of, park := []byte{byte('a' + i%3)}, make(parker, 1)
+			var l Lead
+			var w Follower
+			for range 3000 {
+				switch f.Join(&l, &w, park, nil, of, s, time.Now()) {
+				case Follows:
+					for w.Verdict() == Follows {
+						<-park
+					}
+					if w.Verdict() == Given && !bytes.Equal(w.Answer().From, of) {
+						t.Errorf("%s was given the answer to %s", of, w.Answer().From)
+					}
+					w.Leave()
+				case Leads:
+					runtime.Gosched()
+					if flight := l.Known(); flight != nil && flight.Depart() {
+						shared.Add(int64(flight.Share(&Answer{From: of})))
+					}
+				}
+				select { // a wake that came while it left
+				case <-park:
+				default:
+				}
+			}
+		})
+	}
+	work.Wait()
+	if n, bytes := f.Waiting(); n != 0 || bytes != 0 || f.Open() != 0 || shared.Load() == 0 {
+		t.Errorf("%d wait, %d bytes, %d open, %d were shared", n, bytes, f.Open(), shared.Load())
 	}
 }
 
@@ -227,17 +312,22 @@ func TestManyFlights(t *testing.T) {
 	var f Flights
 	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10 * leastChains}
 	now := time.Now()
-	var flights []*Flight
+	var leads []*Lead
 	for i := range 10 * leastChains {
-		flight, verdict := f.Join(&Follower{}, make(parker, 1), nil, fmt.Append(nil, i), s, now)
-		if verdict != Leads {
+		l := &Lead{}
+		if verdict := f.Join(l, &Follower{}, make(parker, 1), nil, fmt.Append(nil, i), s, now); verdict != Leads {
 			t.Fatalf("%d joined as %d", i, verdict)
 		}
-		flights = append(flights, flight)
+		leads = append(leads, l)
 	}
-	for i, want := range flights {
-		flight, verdict := f.Join(&Follower{}, make(parker, 1), nil, fmt.Append(nil, i), s, now)
-		if flight != want || verdict != Follows || !flight.Depart() {
+	if n := f.Open(); n != len(leads) {
+		t.Errorf("%d are open, want %d", n, len(leads))
+	}
+	for i, l := range leads {
+		w := &Follower{}
+		verdict := f.Join(new(Lead), w, make(parker, 1), nil, fmt.Append(nil, i), s, now)
+		flight := l.Known()
+		if verdict != Follows || w.flight != flight || !flight.Depart() {
 			t.Fatalf("%d is not found", i)
 		}
 		if flight.Share(&Answer{}) != 1 {
@@ -257,27 +347,43 @@ func TestFlightsAreUsedAgain(t *testing.T) {
 	now := time.Now()
 	var w Follower
 	question, park := bytes.Repeat([]byte("a"), 200), make(parker, 1)
-	one := func() {
-		if flight, verdict := f.Join(&w, park, nil, question, s, now); verdict != Leads || flight.Depart() {
+	join := func(l *Lead, text []byte) {
+		if verdict := f.Join(l, &w, park, nil, text, s, now); verdict != Leads {
+			t.Fatalf("it joins as %d", verdict)
+		}
+	}
+	depart := func(l *Lead) {
+		if flight := l.Known(); flight != nil && flight.Depart() {
 			t.Fatal("it is followed")
 		}
 	}
-	if n := testing.AllocsPerRun(1000, one); n > 0 {
-		t.Errorf("%.1f allocations", n)
+	var one Lead
+	for _, crowded := range []bool{false, true} {
+		if n := testing.AllocsPerRun(1000, func() {
+			join(&one, question)
+			if crowded {
+				f.mu.Lock()
+				f.occupyLocked(one.question) // as who asks for something else does
+				f.mu.Unlock()
+			}
+			depart(&one)
+		}); n > 0 {
+			t.Errorf("crowded %v: %.1f allocations", crowded, n)
+		}
 	}
-	var all []*Flight
-	for i := range 2 * mostFree {
-		flight, _ := f.Join(&w, park, nil, fmt.Append(nil, i), s, now)
-		all = append(all, flight)
+	all := make([]Lead, 2*mostFree)
+	f.careful.Store(true)
+	for i := range all {
+		join(&all[i], fmt.Append(nil, i))
 	}
-	for _, flight := range all {
-		flight.Depart()
+	for i := range all {
+		depart(&all[i])
 	}
 	if n := len(f.free); n != mostFree {
 		t.Errorf("%d are kept, want %d", n, mostFree)
 	}
-	flight, _ := f.Join(&w, park, nil, bytes.Repeat([]byte("a"), longestFree+1), s, now)
-	flight.Depart()
+	join(&one, bytes.Repeat([]byte("a"), longestFree+1))
+	depart(&one)
 	if n := len(f.free); n != mostFree-1 {
 		t.Errorf("%d are kept, want %d without that of a long question", n, mostFree-1)
 	}
