@@ -10,10 +10,10 @@ func (p *Proxy) admit(c *Call) error {
 			return err
 		}
 	}
-	gap := c.fn.Gate.Enter(c.Started)
+	gap := c.fn.Gate.Enter(c.began)
 	c.inside = true
 	if c.fn.Retry != nil || c.fn.Hedging != nil {
-		c.fn.Calls.Came(c.Started)
+		c.fn.Calls.Came(c.began)
 	}
 	if gap > c.fn.ColdStart.VisitGap() && p.visited != nil && !c.unseen && len(c.fn.Holders()) == 0 {
 		p.visited(c.fn.Name, c.Started, gap, c.Trace().Trace)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -42,8 +43,8 @@ func (p *Proxy) again(c *Call, err error) (again bool, end error) {
 	if err == nil {
 		wait = max(wait, c.askedToWait())
 	}
-	now := c.Started.Add(c.since())
-	if !now.Add(wait).Before(c.Deadline) || !c.fn.Budget.Spend(&c.fn.Calls, now) {
+	now := c.at(c.since())
+	if now.Add(wait) >= c.Deadline || !c.fn.Budget.Spend(&c.fn.Calls, now) {
 		return false, err
 	}
 	if err == nil {
@@ -171,9 +172,9 @@ func (c *Call) askedToWait() time.Duration {
 }
 
 // pause waits, without a slot, until a moment or until the client leaves.
-func (c *Call) pause(until time.Time) error {
+func (c *Call) pause(until moment.Moment) error {
 	for {
-		err := c.Down.Wait(until)
+		err := c.Down.Wait(until.Time())
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil

@@ -1,8 +1,7 @@
 package proxy
 
 import (
-	"time"
-
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -11,7 +10,7 @@ import (
 
 // choose draws an endpoint by the function's policy; r is a random number. The
 // set is not empty.
-func (c *Call) choose(set *table.Set, r uint64, now time.Time) *table.Endpoint {
+func (c *Call) choose(set *table.Set, r uint64, now moment.Moment) *table.Endpoint {
 	if len(set.Endpoints) == 1 {
 		return set.Endpoints[0]
 	}
@@ -60,7 +59,7 @@ func (c *Call) zone(z *table.Zones, r uint64) *table.Set {
 // hashed is the endpoint that a key belongs to, or of those after it the first
 // that fares well and has no more than its share (Mirrokni, Thorup, Zadimoghaddam,
 // "Consistent Hashing with Bounded Loads", 2016).
-func (c *Call) hashed(set *table.Set, key uint64, now time.Time) *table.Endpoint {
+func (c *Call) hashed(set *table.Set, key uint64, now moment.Moment) *table.Endpoint {
 	inside, _ := c.fn.Gate.Inside()
 	first := set.Owner(key, 0)
 	for i := range set.Steps() {

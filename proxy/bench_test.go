@@ -19,8 +19,8 @@ func warm() *Call {
 	fn.Start = &coldstart.Activation{}
 	c := &Call{fn: fn, to: &table.Route{Function: fn}, relayed: true}
 	c.Request.Path = []byte("/a/warm/call")
-	c.Started = time.Now()
-	c.Sent = c.Started
+	c.Start(time.Now())
+	c.Sent = c.began
 	return c
 }
 

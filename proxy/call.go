@@ -5,6 +5,7 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 	"github.com/weir-gateway/weir/shaping"
@@ -52,8 +53,8 @@ type Call struct {
 	hedgeWon bool             // and its answer was the first
 	trying   message.Canceler // what ends the present try, if it may be hedged
 	tryGen   uint64
-	lateness int       // how often the present try was told that it takes long
-	whole    time.Time // the deadline of the call, while Deadline is that of a try
+	lateness int           // how often the present try was told that it takes long
+	whole    moment.Moment // the deadline of the call, while Deadline is that of a try
 
 	to       *table.Route
 	allowed  table.Methods   // that there are routes for, if there is none for its own
@@ -96,7 +97,8 @@ type Call struct {
 	leader    []byte // the request id of the call whose answer it was given
 	followers int    // that were given its own
 
-	sent     time.Duration // after Started, when the last try began
+	began    moment.Moment // Started
+	sent     time.Duration // after that, when the last try began
 	answer   time.Duration // after Started, when the head of the answer was in
 	failed   time.Duration // after Started, when it was clear that none comes
 	duration time.Duration // of the whole call
@@ -144,6 +146,9 @@ func (c *Call) Forget() {
 	clear(c.Response.Fields[:cap(c.Response.Fields)])
 	c.Down, c.Client = nil, message.Client{}
 }
+
+// Start says when the call came: when its head was complete.
+func (c *Call) Start(at time.Time) { c.Started, c.began = at, moment.Of(at) }
 
 // What telemetry asks of a call that has ended.
 
@@ -229,11 +234,16 @@ func (c *Call) Ended() time.Time {
 }
 
 // Recent is a moment not long ago, good enough for a generous timeout.
-func (c *Call) Recent() time.Time { return c.now() }
+func (c *Call) Recent() moment.Moment { return c.now() }
 
 // since is how long after Started it is now. It costs one clock read.
 func (c *Call) since() time.Duration { return time.Since(c.Started) }
 
 // now is the present moment by the call's own reckoning, without a clock read:
 // Started plus what is known to have passed.
-func (c *Call) now() time.Time { return c.Started.Add(max(c.sent, c.answer, c.held, c.failed)) }
+func (c *Call) now() moment.Moment { return c.at(c.passed()) }
+
+func (c *Call) passed() time.Duration { return max(c.sent, c.answer, c.held, c.failed, c.duration) }
+
+// at is the moment that is so long after Started.
+func (c *Call) at(after time.Duration) moment.Moment { return c.began.Add(after) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/shaping"
 )
@@ -132,7 +133,7 @@ func (c *Call) appendReason(b []byte) []byte {
 	b = append(b, `","phase":"`...)
 	b = append(b, status.Phase...)
 	b = append(b, '"')
-	if wait, known := status.Wait(c.now()); known {
+	if wait, known := status.Wait(c.now().Time()); known {
 		b = append(b, `,"eta_ms":`...)
 		b = strconv.AppendInt(b, wait.Milliseconds(), 10)
 	}
@@ -154,9 +155,9 @@ func (c *Call) retryAfter() int {
 	if verdict, closed := errors.AsType[*coldstart.NoStart](err); closed {
 		wait = verdict.Retry
 	} else if errors.Is(err, shaping.ErrOpen) {
-		wait = c.fn.Breaker.Left(time.Now())
+		wait = c.fn.Breaker.Left(moment.Now())
 	} else if c.fn.Start != nil {
-		wait, _ = c.fn.Start.Status().Wait(c.now())
+		wait, _ = c.fn.Start.Status().Wait(c.now().Time())
 	}
 	return wholeSeconds(wait)
 }

@@ -59,7 +59,7 @@ func (c *Call) join() error {
 		return nil
 	}
 	began := c.since()
-	until, passed := c.Deadline, errDeadline
+	until, passed := c.Deadline.Time(), errDeadline
 	if cold {
 		until, passed = c.patience(c.Started.Add(began))
 		c.cold, c.joined = true, true // another call has caused the start

@@ -23,7 +23,7 @@ var (
 // heed sets the call's deadline: the function's, or the caller's if that is
 // earlier. A caller can take time away from its call, never give it more.
 func (c *Call) heed() error {
-	c.Deadline = c.Started.Add(c.fn.Timeouts.Request)
+	c.Deadline = c.at(c.fn.Timeouts.Request)
 	c.AfterBody = c.fn.Timeouts.Request
 	if !c.timed && !c.fn.OwnDeadline {
 		return nil
@@ -38,7 +38,7 @@ func (c *Call) heed() error {
 	if most := c.fn.Deadline.Max; most > 0 {
 		given = min(given, most)
 	}
-	if own := c.Started.Add(given); own.Before(c.Deadline) {
+	if own := c.at(given); own < c.Deadline {
 		c.Deadline, c.own = own, true
 		c.AfterBody = 0
 	}
@@ -149,7 +149,7 @@ func (c *Call) hopeless(now time.Time) bool {
 	}
 	s := c.fn.Start.Status()
 	wait, known := s.Wait(now)
-	return known && s.State != "warm" && s.Breaker(now) != 2 && now.Add(wait+s.Service).After(c.Deadline)
+	return known && s.State != "warm" && s.Breaker(now) != 2 && now.Add(wait+s.Service).After(c.Deadline.Time())
 }
 
 // preferredWait reads wait=N of Prefer fields, RFC 7240 section 4.3: how many

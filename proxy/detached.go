@@ -38,7 +38,7 @@ func (c *Call) detach(it *errand) *Call {
 	d.to, d.timed, d.own, d.grpc, d.id, d.detached = c.to, c.timed, c.own, c.grpc, c.id, true
 	d.Deadline = c.Deadline
 	if !c.own { // the time that the client took for its body is not the function's
-		d.Deadline = d.Started.Add(c.fn.Timeouts.Request)
+		d.Deadline = d.at(c.fn.Timeouts.Request)
 	}
 	d.Idle = c.fn.Timeouts.StreamIdle
 	if c.Request.Framing != message.NoBody {
@@ -62,7 +62,7 @@ func (c *Call) copied() *Call {
 	d.Client = c.Client
 	d.Client.Text, d.Client.Peer = bytes.Clone(c.Client.Text), bytes.Clone(c.Client.Peer)
 	d.Client.Scheme, d.Client.Port = bytes.Clone(c.Client.Scheme), bytes.Clone(c.Client.Port)
-	d.Started = time.Now()
+	d.Start(time.Now())
 	r := &c.Request
 	d.Request = message.Request{
 		Method: bytes.Clone(r.Method), Path: bytes.Clone(r.Path), RawPath: bytes.Clone(r.RawPath), Query: bytes.Clone(r.Query),

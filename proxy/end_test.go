@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -39,7 +40,8 @@ func TestAPanicWhileGivingBackCostsOneCall(t *testing.T) {
 			p := &Proxy{recorder: &records, log: slog.New(slog.DiscardHandler)}
 			fn := &table.Function{State: &table.State{Hold: coldstart.NewHold(1, coldstart.NewPool(1), func() {})}}
 			c := &Call{table: &table.Table{Config: &config.Config{}, Unrouted: fn}, fn: fn}
-			c.Down, c.Started = down, time.Now()
+			c.Down = down
+			c.Start(time.Now())
 			prepare(c)
 			func() {
 				p.inFlight.Add(1)
@@ -58,7 +60,7 @@ func TestAPanicWhileGivingBackCostsOneCall(t *testing.T) {
 func TestPatienceIsForTheWholeCall(t *testing.T) {
 	now := time.Now()
 	c := &Call{fn: &table.Function{Function: config.Function{ColdStart: config.ColdStart{MaxWait: 30 * time.Second}}}}
-	c.Deadline, c.held = now.Add(time.Hour), 20*time.Second // before a try that failed
+	c.Deadline, c.held = moment.Of(now.Add(time.Hour)), 20*time.Second // before a try that failed
 	if until, _ := c.patience(now); !until.Equal(now.Add(10 * time.Second)) {
 		t.Errorf("may wait for %v more, want 10 s", until.Sub(now))
 	}
@@ -70,7 +72,7 @@ func TestPanicInLineLeavesIt(t *testing.T) {
 	pool := coldstart.NewPool(10)
 	hold := coldstart.NewHold(10, pool, func() {})
 	c := &Call{fn: &table.Function{State: &table.State{Hold: hold}}} // without a set: looking for a slot panics
-	c.Started = time.Now()
+	c.Start(time.Now())
 	func() {
 		defer func() {
 			if recover() == nil {

@@ -127,7 +127,8 @@ func (b *bare) perCall(n int) float64 {
 func (b *bare) begin() {
 	c := &b.call
 	c.Begin()
-	c.Down, c.Started, c.Client = &b.down, time.Now(), b.client
+	c.Start(time.Now())
+	c.Down, c.Client = &b.down, b.client
 	fields := append(c.Request.Fields, b.request.Fields...)
 	for i := range fields { // as who reads a head does: with what is configured it takes longer
 		fields[i].Number = message.NumberOf(fields[i].Name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -59,7 +60,7 @@ func (p *Proxy) enter(c *Call, function string) error {
 	if next == nil { // the table does without it, and says why in refused
 		return errNoEndpoint
 	}
-	c.leave(time.Now())
+	c.leave(moment.Now())
 	c.waited, c.held, c.cold = c.held, 0, false
 	c.limits = nil // of a function that has it no more
 	c.askedHolders = 0
@@ -76,7 +77,7 @@ func (p *Proxy) follow(c *Call) error {
 		return coldstart.ErrGone
 	}
 	counted := c.headcount != nil
-	c.leave(time.Now())
+	c.leave(moment.Now())
 	c.fn, c.waiter, c.leads = next, coldstart.Waiter{}, false
 	if counted { // it has been let in, and is one of them all the same
 		c.headcount, _ = c.fn.Crowd.Enter(c.crowd, math.MaxInt)
@@ -84,13 +85,13 @@ func (p *Proxy) follow(c *Call) error {
 	if len(next.RateLimit) == 0 {
 		c.limits = nil
 	}
-	c.fn.Gate.Enter(c.Started)
+	c.fn.Gate.Enter(c.began)
 	c.inside = true
 	return nil
 }
 
 // leave takes the call out of its function's gate.
-func (c *Call) leave(now time.Time) {
+func (c *Call) leave(now moment.Moment) {
 	c.leaveCrowd()
 	if !c.inside {
 		return

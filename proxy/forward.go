@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 	"github.com/weir-gateway/weir/shaping"
@@ -15,13 +16,13 @@ import (
 // the endpoint fared.
 func (p *Proxy) forward(c *Call) error {
 	c.sent = c.since()
-	c.Sent = c.Started.Add(c.sent)
+	c.Sent = c.at(c.sent)
 	if c.recording != nil {
 		c.beginTry()
 	}
 	err := c.try()
 	ended := c.since() // once: a look at the clock is 25 ns
-	now := c.Started.Add(ended)
+	now := c.at(ended)
 	result := ResultOf(err)
 	if !c.away && (c.fn.CircuitBreaker != nil || c.fn.OutlierDetection != nil) {
 		c.judge(err, result, now)
@@ -49,7 +50,7 @@ func (p *Proxy) forward(c *Call) error {
 		}
 		c.answer = ended
 		c.noteLatency(c.ep, c.answer-c.sent, now, c.Response.Status < 500 && !c.away) // there it may have been held
-		if !c.LateAt.IsZero() && c.lateness == 0 && now.Before(c.LateAt) {
+		if c.LateAt != 0 && c.lateness == 0 && now < c.LateAt {
 			c.ep.Outrun.Won()
 		}
 		if c.ep.Outlier.Fared() {
@@ -89,7 +90,7 @@ func (p *Proxy) forward(c *Call) error {
 		return err
 	}
 	c.noteLatency(c.ep, ended-c.sent, now, !c.away)
-	if c.fn.Timeouts.PerTry > 0 && !c.away && now.Before(c.Deadline) {
+	if c.fn.Timeouts.PerTry > 0 && !c.away && now < c.Deadline {
 		return errTryTime
 	}
 	return errDeadline
@@ -106,7 +107,7 @@ func isRefused(err error) bool {
 func (c *Call) try() error {
 	whole, afterBody := c.Deadline, c.AfterBody
 	if most := c.fn.Timeouts.PerTry; most > 0 && !c.away { // there it may be held
-		if soon := c.Sent.Add(most); soon.Before(whole) {
+		if soon := c.Sent.Add(most); soon < whole {
 			c.Deadline = soon
 		}
 		c.AfterBody = min(afterBody, most)
@@ -132,7 +133,7 @@ func (c *Call) try() error {
 
 // noteLatency notes how long an endpoint took, where something goes by that. A failure
 // may be fast because it is one.
-func (c *Call) noteLatency(ep *table.Endpoint, took time.Duration, now time.Time, well bool) {
+func (c *Call) noteLatency(ep *table.Endpoint, took time.Duration, now moment.Moment, well bool) {
 	if well && c.fn.Adaptive != nil {
 		c.fn.Answered(took, now)
 	}
@@ -145,13 +146,13 @@ func (c *Call) noteLatency(ep *table.Endpoint, took time.Duration, now time.Time
 }
 
 // judge notes what the try, which ended now, says of the function and of the endpoint.
-func (c *Call) judge(err error, result Result, now time.Time) {
+func (c *Call) judge(err error, result Result, now moment.Moment) {
 	switch {
 	case err == nil && c.Response.Status < 500:
 		c.outcome = shaping.Good
 	case c.metStale(err) || result == Canceled || result == Busy:
 		return
-	case result == TimedOut && c.own && now.After(c.Deadline):
+	case result == TimedOut && c.own && now > c.Deadline:
 		return // the caller was impatient: that is no fault of the endpoint's
 	default:
 		c.outcome = shaping.Bad
@@ -170,7 +171,7 @@ func (c *Call) enterBreaker() (err error) {
 func (c *Call) leaveBreaker() {
 	now := c.now()
 	if c.outcome == shaping.Bad {
-		now = c.Started.Add(c.since()) // it may have taken long to be
+		now = c.at(c.since()) // it may have taken long to be
 	}
 	c.fn.Breaker.Ended(c.trial, c.outcome, now)
 }

@@ -2,9 +2,9 @@ package proxy
 
 import (
 	"errors"
-	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -48,7 +48,7 @@ func (c *Call) receive() error {
 // handOver takes a place with the next of the function's holders, as if it were a slot
 // here. Each is asked once: a call that is held here, because none of them took it, does
 // not ask anew whenever it looks for a slot.
-func (c *Call) handOver(now time.Time) bool {
+func (c *Call) handOver(now moment.Moment) bool {
 	holders := c.fn.Holders()
 	if c.askedHolders >= len(holders) || c.handed != nil || c.hopped || c.isCopy() || !c.fn.HandOver() {
 		return false

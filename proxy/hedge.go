@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -63,7 +64,7 @@ func (l *lateCall) Trying(c message.Canceler, gen uint64) { l.trying, l.tryGen =
 // is one in twenty, and the budget is for those that are late by far.
 func (l *lateCall) Late() {
 	c := (*Call)(l)
-	now := c.Started.Add(c.since())
+	now := c.at(c.since())
 	c.lateness++
 	if !c.startHedge(now) {
 		c.LateAt = now.Add(now.Sub(c.Sent))
@@ -108,7 +109,7 @@ const leastHedge = time.Millisecond
 
 // mayPay takes the second try out of the budget, if that allows it: the first time it
 // is asked, if enough is left for those who ask again.
-func (c *Call) mayPay(now time.Time) bool {
+func (c *Call) mayPay(now moment.Moment) bool {
 	switch {
 	case c.lateness == 1:
 		return c.fn.Hedges.SpendEarly(&c.fn.Calls, now)
@@ -120,7 +121,7 @@ func (c *Call) mayPay(now time.Time) bool {
 
 // startHedge begins a second try, if there is an endpoint for it and the budget
 // allows. It returns false if only the budget does not.
-func (c *Call) startHedge(now time.Time) bool {
+func (c *Call) startHedge(now moment.Moment) bool {
 	if !c.fn.Hold.Empty() || c.fn.Places != nil && !c.fn.Places.Take() {
 		return true
 	}
@@ -136,12 +137,12 @@ func (c *Call) startHedge(now time.Time) bool {
 		c.fn.Hold.Wake(1)
 		return !poor
 	}
-	h := &hedge{call: c, ep: ep, x: c.Exchange, sent: now.Sub(c.Started), ended: make(chan struct{})}
+	h := &hedge{call: c, ep: ep, x: c.Exchange, sent: now.Sub(c.began), ended: make(chan struct{})}
 	h.down.init()
 	h.x.Down, h.x.Up, h.x.Response = &h.down, nil, message.Response{}
-	h.x.Sent, h.x.Hedge, h.x.LateAt = now, h, time.Time{}
+	h.x.Sent, h.x.Hedge, h.x.LateAt = now, h, 0
 	h.x.Deadline = c.whole
-	if most := c.fn.Timeouts.PerTry; most > 0 && now.Add(most).Before(h.x.Deadline) {
+	if most := c.fn.Timeouts.PerTry; most > 0 && now.Add(most) < h.x.Deadline {
 		h.x.Deadline = now.Add(most)
 	}
 	if c.budget > 0 {
@@ -155,7 +156,7 @@ func (c *Call) startHedge(now time.Time) bool {
 
 // pickOther takes a slot at an endpoint that the call's own try is not at: of the
 // same region, or where that has none of another that has a share.
-func (c *Call) pickOther(now time.Time) *table.Endpoint {
+func (c *Call) pickOther(now moment.Moment) *table.Endpoint {
 	set := c.fn.Set()
 	if set.Split == nil {
 		return c.pickOtherOf(set, now)
@@ -177,7 +178,7 @@ func (c *Call) pickOther(now time.Time) *table.Endpoint {
 	return nil
 }
 
-func (c *Call) pickOtherOf(set *table.Set, now time.Time) *table.Endpoint {
+func (c *Call) pickOtherOf(set *table.Set, now moment.Moment) *table.Endpoint {
 	if len(set.Endpoints) == 0 {
 		return nil
 	}
@@ -197,7 +198,7 @@ func (c *Call) pickOtherOf(set *table.Set, now time.Time) *table.Endpoint {
 	return nil
 }
 
-func (c *Call) takeOther(ep *table.Endpoint, now time.Time) bool {
+func (c *Call) takeOther(ep *table.Endpoint, now moment.Moment) bool {
 	return ep.Link != c.ep.Link && !ep.Link.Doubted() && !c.hasTried(ep) && ep.Well(now) && ep.Link.Slots.Take()
 }
 
@@ -297,8 +298,8 @@ func (c *Call) joinHedge(err error) error {
 		c.Up = nil
 	}
 	now := c.since()
-	c.noteLatency(c.ep, now-c.sent, c.Started.Add(now), true) // it takes that long at least
-	c.fn.Outran(c.ep, c.Started.Add(now))
+	c.noteLatency(c.ep, now-c.sent, c.at(now), true) // it takes that long at least
+	c.fn.Outran(c.ep, c.at(now))
 	c.results[Canceled]++
 	c.leaveEndpoint(c.ep)
 	c.ep, c.last, c.hedgeWon = h.ep, h.ep, true
@@ -339,7 +340,7 @@ func (c *Call) awaitHedge(h *hedge, failed error) error {
 		if over {
 			return failed
 		}
-		err := c.Down.Wait(h.x.Deadline)
+		err := c.Down.Wait(h.x.Deadline.Time())
 		h.mu.Lock()
 		h.parked = false
 		h.mu.Unlock()

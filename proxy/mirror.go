@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -86,11 +87,11 @@ func (p *Proxy) carryCopy(d *Call, body []byte) {
 			p.log.Error("BUG: the copy of a call panicked", "panic", fmt.Sprint(bug), "request_id", string(d.ID()), "stack", string(debug.Stack()))
 		}
 		d.release()
-		d.leave(time.Now())
+		d.leave(moment.Now())
 		d.fn.Mirrors.End(result)
 	}()
-	d.Started = time.Now()
-	d.Deadline, d.Idle = d.Started.Add(d.fn.Timeouts.Request), d.fn.Timeouts.Request
+	d.Start(time.Now())
+	d.Deadline, d.Idle = d.at(d.fn.Timeouts.Request), d.fn.Timeouts.Request
 	if body != nil {
 		d.Request.Framing, d.Request.Length = message.Sized, int64(len(body))
 	}
@@ -99,7 +100,7 @@ func (p *Proxy) carryCopy(d *Call, body []byte) {
 }
 
 func (p *Proxy) tryCopy(d *Call) table.Mirrored {
-	d.fn.Gate.Enter(d.Started)
+	d.fn.Gate.Enter(d.began)
 	d.inside = true
 	if d.enterBreaker() != nil {
 		return table.MirrorUnavailable
@@ -130,7 +131,7 @@ func (p *Proxy) tryCopy(d *Call) table.Mirrored {
 // drainAnswer reads the answer to its end, so that its connection can be used
 // again. One that goes on for longer than the call may take is cut off.
 func (c *Call) drainAnswer() (whole bool) {
-	for time.Now().Before(c.Deadline) {
+	for moment.Now() < c.Deadline {
 		switch _, err := c.Up.Next(); {
 		case err == io.EOF:
 			return true

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -66,7 +67,7 @@ func (c *Call) mayGo() bool {
 
 // overflow takes a slot for a call of the cold region: in a warm one if its answer
 // is there sooner so, else here, where there may be none yet.
-func (c *Call) overflow(split *table.Split, drawn *table.Region, r uint64, now time.Time) error {
+func (c *Call) overflow(split *table.Split, drawn *table.Region, r uint64, now moment.Moment) error {
 	home := split.Home
 	if c.coldAs == &coldSpilt { // in an earlier try
 		c.coldAs = nil
@@ -101,7 +102,7 @@ func (c *Call) overflow(split *table.Split, drawn *table.Region, r uint64, now t
 }
 
 // takeElsewhere takes a place and a slot in a region that is not the call's own.
-func (c *Call) takeElsewhere(region *table.Region, r uint64, now time.Time) bool {
+func (c *Call) takeElsewhere(region *table.Region, r uint64, now moment.Moment) bool {
 	if region.Spill == nil || !c.isSooner(region) || !region.Take() {
 		return false
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -168,7 +169,8 @@ type outcome struct {
 // call makes one; hop is what X-Weir-Overflow says, nil: there is none.
 func (l *land) call(hop []byte) outcome {
 	c, d := &Call{}, &caller{woken: make(chan struct{}, 1)}
-	c.Down, c.Started = d, time.Now()
+	c.Down = d
+	c.Start(time.Now())
 	c.Request.Method, c.Request.Path, c.Request.RawPath = []byte("GET"), []byte("/"), []byte("/")
 	if hop != nil {
 		l.mu.Lock()
@@ -379,8 +381,8 @@ func TestColdRegionBesideOneThatIsDown(t *testing.T) {
 		for range 20 {
 			fn := home.keeper.Table().Functions["f"]
 			ep := fn.Set().Endpoints[0]
-			ep.Outlier.Failed(time.Now().Add(time.Hour))
-			ep.Outlier.Failed(time.Now())
+			ep.Outlier.Failed(moment.Now().Add(time.Hour))
+			ep.Outlier.Failed(moment.Now())
 			fn.Shaken()
 		}
 		synctest.Wait()

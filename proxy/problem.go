@@ -158,10 +158,10 @@ func wantsJSON(accept []byte) bool {
 // date is the present moment as RFC 9110 section 5.6.7 wants it. It is written once for
 // the calls of a connection in one second: to write it takes 140 ns.
 func (c *Call) date() []byte {
-	now := c.now()
-	if second := now.Unix(); second != c.dated.second {
+	second := (c.Started.UnixNano() + int64(c.passed())) / int64(time.Second)
+	if second != c.dated.second {
 		c.dated.second = second
-		now.UTC().AppendFormat(c.dated.text[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+		time.Unix(second, 0).UTC().AppendFormat(c.dated.text[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
 	}
 	return c.dated.text[:]
 }

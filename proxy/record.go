@@ -10,7 +10,7 @@ func (p *Proxy) record(c *Call) {
 		c.follower.Leave()
 	}
 	c.duration = c.since()
-	c.leave(c.Started.Add(c.duration))
+	c.leave(c.at(c.duration))
 	p.recorder.Record(c)
 	if c.copy != nil {
 		p.sendCopy(c)

@@ -70,7 +70,7 @@ var resorts = []struct {
 // function does not know what the first has done under it.
 func (c *Call) maySendElsewhere(end error) bool {
 	switch {
-	case c.reached && !c.idempotentMethod(), !c.Started.Add(c.since()).Before(c.Deadline):
+	case c.reached && !c.idempotentMethod(), c.at(c.since()) >= c.Deadline:
 		return false
 	case end == nil:
 		return c.keepsBody() // it comes again when the answer is given up

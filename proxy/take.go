@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/table"
 	"github.com/weir-gateway/weir/shaping"
 	"github.com/weir-gateway/weir/shaping/geo"
@@ -112,7 +113,7 @@ func (c *Call) wait() (err error) {
 // patience is how long the call may still be held, and what it is told after
 // that.
 func (c *Call) patience(now time.Time) (until time.Time, passed error) {
-	until, passed = c.Deadline, errDeadline
+	until, passed = c.Deadline.Time(), errDeadline
 	most := c.fn.ColdStart.MaxWait
 	if most == 0 && c.fn.Start != nil {
 		most = c.fn.Start.Status().Patience
@@ -267,7 +268,7 @@ func (c *Call) pickEndpoint() error {
 }
 
 // takeAny takes a slot at any endpoint of a set, from a random one on.
-func (c *Call) takeAny(set *table.Set, r uint64, now time.Time, need int) bool {
+func (c *Call) takeAny(set *table.Set, r uint64, now moment.Moment, need int) bool {
 	for i := range set.Endpoints {
 		if c.takeSlot(set.Endpoints[(int(r>>33)+i)%len(set.Endpoints)], now, need) {
 			return true
@@ -337,7 +338,7 @@ const (
 	desperate        // even that whose stale connection it has just met
 )
 
-func (c *Call) takeSlot(ep *table.Endpoint, now time.Time, need int) bool {
+func (c *Call) takeSlot(ep *table.Endpoint, now moment.Moment, need int) bool {
 	if ep.Link.Doubted() || c.hasTried(ep) || need < needy && !ep.Well(now) || need < desperate && c.isStale(ep) || !ep.Link.Slots.Take() {
 		return false
 	}

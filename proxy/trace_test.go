@@ -10,7 +10,7 @@ import (
 // arriving is a call as it comes from a client.
 func arriving(fields ...message.Field) *Call {
 	c := &Call{}
-	c.Started = time.Now()
+	c.Start(time.Now())
 	c.Request.Fields = append(fields,
 		message.Field{Name: []byte("User-Agent"), Value: []byte("test"), ID: message.UserAgent},
 		message.Field{Name: []byte("Accept"), Value: []byte("*/*"), ID: message.Accept})

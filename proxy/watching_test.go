@@ -107,7 +107,8 @@ func play(t *testing.T, test func(t *testing.T, s *scene, v *viewer, over <-chan
 
 		v := &viewer{woken: make(chan struct{}, 1)}
 		c := &Call{table: keeper.Table(), fn: keeper.Table().Unrouted}
-		c.Down, c.Started = v, time.Now()
+		c.Down = v
+		c.Start(time.Now())
 		over := make(chan struct{})
 		work.Go(func() {
 			defer close(over)

@@ -28,7 +28,7 @@ type Adaptive struct {
 	enough atomic.Int64  // answers that end it
 	came   atomic.Uint64 // answers, and in the lower logBits log2 of the nanoseconds of all, in 1/logUnit
 	most   atomic.Int64  // calls in flight
-	began  atomic.Int64  // moment.Nanos
+	began  atomic.Int64  // a moment.Moment
 
 	mu sync.Mutex // guards steering; only tried, at the end of a window
 	steering
@@ -126,7 +126,7 @@ func (a *Adaptive) SetBounds(least, greatest int) {
 
 // Note takes in an answer that took d and came at the moment now, while so many calls
 // were in flight. changed tells whether the limit is another one from now on.
-func (a *Adaptive) Note(d time.Duration, inFlight int, now time.Time) (limit int, changed bool) {
+func (a *Adaptive) Note(d time.Duration, inFlight int, now moment.Moment) (limit int, changed bool) {
 	came := a.came.Add(1<<logBits + uint64(log2(max(d, 1))*logUnit))
 	for most := a.most.Load(); int64(inFlight) > most && !a.most.CompareAndSwap(most, int64(inFlight)); {
 		most = a.most.Load()
@@ -134,7 +134,7 @@ func (a *Adaptive) Note(d time.Duration, inFlight int, now time.Time) (limit int
 	if int64(came>>logBits) < a.enough.Load() { //nolint:gosec // 20 bits
 		return 0, false
 	}
-	return a.end(moment.Nanos(now))
+	return a.end(int64(now))
 }
 
 // log2 is math.Log2 of nanoseconds, up to 1e-4, five times as fast: the exponent is

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // A simulated function has some servers, each of which serves one call at a time;
@@ -58,7 +60,7 @@ func (s *simulated) run(d time.Duration) (mean float64) {
 			s.served++
 			inFlight := s.inFlight
 			s.inFlight--
-			if limit, changed := s.limit.Note(s.now-e.came, inFlight, time.Unix(0, int64(s.now))); changed {
+			if limit, changed := s.limit.Note(s.now-e.came, inFlight, moment.Of(time.Unix(0, int64(s.now)))); changed {
 				s.most = limit
 			}
 			if len(s.waits) > 0 && len(s.leaves) < s.servers {
@@ -209,7 +211,7 @@ func TestAdaptiveLaws(t *testing.T) {
 }
 
 func TestAdaptiveAllocs(t *testing.T) {
-	a, now := NewAdaptive(20, 4, 100), time.Now()
+	a, now := NewAdaptive(20, 4, 100), moment.Now()
 	if n := testing.AllocsPerRun(10_000, func() {
 		now = now.Add(time.Millisecond)
 		a.Note(time.Millisecond, 10, now)
@@ -219,7 +221,7 @@ func TestAdaptiveAllocs(t *testing.T) {
 }
 
 func BenchmarkAdaptive(b *testing.B) {
-	a, now := NewAdaptive(20, 4, 100), time.Now()
+	a, now := NewAdaptive(20, 4, 100), moment.Now()
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {

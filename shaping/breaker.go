@@ -34,7 +34,7 @@ type Breaker struct {
 
 	inARow        atomic.Int64 // failures
 	tries, failed window
-	until         atomic.Int64 // when it last opened, the end of that; moment.Nanos
+	until         atomic.Int64 // when it last opened, the end of that; a moment.Moment
 	trips         atomic.Int64
 	told          atomic.Pointer[func(to int, cause string)]
 }
@@ -91,7 +91,7 @@ func (b *Breaker) follow(to gobreaker.State, openFor time.Duration) {
 		if b.State() == HalfOpen {
 			cause = "a call that tried it out failed"
 		}
-		b.until.Store(moment.Nanos(time.Now().Add(openFor)))
+		b.until.Store(int64(moment.Now().Add(openFor)))
 		b.trips.Add(1)
 		b.become(Open, cause)
 	case gobreaker.StateHalfOpen:
@@ -153,7 +153,7 @@ const (
 )
 
 // Ended says how a try that was let in came out, at the moment now.
-func (b *Breaker) Ended(t Trial, how Outcome, now time.Time) {
+func (b *Breaker) Ended(t Trial, how Outcome, now moment.Moment) {
 	r := b.rules.Load()
 	switch {
 	case t.done != nil:
@@ -172,7 +172,7 @@ func (b *Breaker) Ended(t Trial, how Outcome, now time.Time) {
 }
 
 // fail counts a failure, and opens if that was one too many.
-func (b *Breaker) fail(r *rules, now time.Time) {
+func (b *Breaker) fail(r *rules, now moment.Moment) {
 	inARow := b.inARow.Add(1)
 	b.tries.count(now)
 	b.failed.count(now)
@@ -189,11 +189,11 @@ func (b *Breaker) fail(r *rules, now time.Time) {
 func (b *Breaker) State() int { return int(b.state.Load()) }
 
 // Left is how long it stays open from the moment now on; 0 if it is not open.
-func (b *Breaker) Left(now time.Time) time.Duration {
+func (b *Breaker) Left(now moment.Moment) time.Duration {
 	if b.State() != Open {
 		return 0
 	}
-	return max(moment.Time(b.until.Load()).Sub(now), 0)
+	return max(moment.Moment(b.until.Load()).Sub(now), 0)
 }
 
 // Trips is how often it has opened.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // A circuit is a Breaker with what it has told.
@@ -33,7 +34,7 @@ func (c *circuit) try(n int, how Outcome) {
 		if err != nil {
 			c.t.Fatalf("turned away in state %d", c.State())
 		}
-		c.Ended(trial, how, time.Now())
+		c.Ended(trial, how, moment.Now())
 	}
 }
 
@@ -65,10 +66,10 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 		c.try(1, Bad)
 		c.is(Open)
 		c.turnsAway()
-		if left := c.Left(time.Now()); left != 10*time.Second {
+		if left := c.Left(moment.Now()); left != 10*time.Second {
 			t.Errorf("%v left", left)
 		}
-		c.Ended(late, Good, time.Now())
+		c.Ended(late, Good, moment.Now())
 		c.is(Open)
 		time.Sleep(10*time.Second + 1)
 
@@ -83,10 +84,10 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 			trials = append(trials, trial)
 		}
 		c.turnsAway()
-		c.Ended(trials[0], Good, time.Now())
-		c.Ended(trials[1], Bad, time.Now())
+		c.Ended(trials[0], Good, moment.Now())
+		c.Ended(trials[1], Bad, moment.Now())
 		c.is(Open)
-		c.Ended(trials[2], Good, time.Now())
+		c.Ended(trials[2], Good, moment.Now())
 		c.is(Open)
 		time.Sleep(10*time.Second + 1)
 
@@ -144,18 +145,18 @@ func TestBreakerTogether(t *testing.T) {
 		work.Go(func() {
 			for i := range 2000 {
 				if trial, err := b.Enter(); err == nil {
-					b.Ended(trial, Outcome((i+n)%3), time.Now())
+					b.Ended(trial, Outcome((i+n)%3), moment.Now())
 				}
 			}
 		})
 	}
 	work.Wait()
-	began := time.Now()
+	began := moment.Now()
 	for b.State() != Closed { // whatever has happened, it finds back
 		if trial, err := b.Enter(); err == nil {
-			b.Ended(trial, Good, time.Now())
+			b.Ended(trial, Good, moment.Now())
 		}
-		if time.Since(began) > 20*time.Second {
+		if moment.Now().Sub(began) > 20*time.Second {
 			t.Fatalf("stuck in state %d", b.State())
 		}
 	}
@@ -166,7 +167,7 @@ func TestBreakerAllocs(t *testing.T) {
 	rules := strict
 	rules.FailureRatio = 0.5
 	b.Configure(&rules)
-	now := time.Now()
+	now := moment.Now()
 	if n := testing.AllocsPerRun(1000, func() {
 		trial, _ := b.Enter()
 		b.Ended(trial, Good, now)
@@ -176,7 +177,7 @@ func TestBreakerAllocs(t *testing.T) {
 }
 
 func BenchmarkBreaker(b *testing.B) {
-	now := time.Now()
+	now := moment.Now()
 	both := strict
 	both.FailureRatio = 0.5
 	for name, rules := range map[string]*config.CircuitBreaker{"off": nil, "in a row": &strict, "ratio too": &both} {
@@ -195,7 +196,7 @@ func BenchmarkBreaker(b *testing.B) {
 func TestOutlierByRules(t *testing.T) {
 	var o Outlier
 	rules := &config.OutlierDetection{Consecutive5xx: 3, BaseEjectionTime: 30 * time.Second, MaxEjectionTime: 100 * time.Second, MaxEjectionPercent: 50}
-	now := time.Unix(1000, 0)
+	now := moment.Of(time.Unix(1000, 0))
 	fails := func(n int) (tooMany bool) {
 		for range n {
 			tooMany = o.Answered(false, rules, now)

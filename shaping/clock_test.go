@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/internal/testkit"
 )
 
@@ -12,8 +13,8 @@ import (
 // is, and what has just happened has.
 func TestClockIsSet(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
-		began := time.Now()
-		after := func(d time.Duration) time.Time { return testkit.Jumped(began.Add(d), jump) }
+		began := moment.Now()
+		after := func(d time.Duration) moment.Moment { return moment.Of(testkit.Jumped(began.Add(d).Time(), jump)) }
 
 		var o Outlier
 		o.Failed(began)
@@ -29,8 +30,8 @@ func TestClockIsSet(t *testing.T) {
 		var g Gate
 		g.Enter(began)
 		g.Leave(began)
-		if _, last := g.Inside(); after(3*time.Second).Sub(last) != 3*time.Second {
-			t.Errorf("clock set by %v: the last call left %v before", jump, after(3*time.Second).Sub(last))
+		if _, last := g.Inside(); after(3*time.Second).Sub(moment.Of(last)) != 3*time.Second {
+			t.Errorf("clock set by %v: the last call left %v before", jump, after(3*time.Second).Sub(moment.Of(last)))
 		}
 		if gap := g.Enter(after(3 * time.Second)); gap != 3*time.Second {
 			t.Errorf("clock set by %v: nobody was inside for %v", jump, gap)

@@ -21,12 +21,12 @@ const soon = time.Millisecond
 // come in one instant one may be lost.
 type Latency struct {
 	value atomic.Uint64 // bits of a float64, in nanoseconds
-	at    atomic.Int64  // when it was noted, moment.Nanos
+	at    atomic.Int64  // when it was noted, as a moment.Moment
 }
 
 // Note takes in an answer that took d and came at the moment now.
-func (l *Latency) Note(d time.Duration, now time.Time) {
-	at, was := moment.Nanos(now), l.at.Load()
+func (l *Latency) Note(d time.Duration, now moment.Moment) {
+	at, was := int64(now), l.at.Load()
 	took, value := float64(d), math.Float64frombits(l.value.Load())
 	if took < value {
 		since := at - was
@@ -51,14 +51,14 @@ func decay(x float64) float64 {
 // Cost is how long a call is likely to wait for its answer at the moment now,
 // behind those in flight, in nanoseconds. One that nobody has answered for is
 // given one call at a time.
-func (l *Latency) Cost(inFlight int, now time.Time) float64 {
+func (l *Latency) Cost(inFlight int, now moment.Moment) float64 {
 	value := math.Float64frombits(l.value.Load())
 	if value == 0 {
 		return float64(inFlight) * float64(time.Second)
 	}
 	// What is old says little: without this, one bad answer would keep calls away
 	// for ever, as none would come to prove better.
-	if age := moment.Nanos(now) - l.at.Load(); age > int64(time.Second) {
+	if age := int64(now) - l.at.Load(); age > int64(time.Second) {
 		value *= decay(float64(age) / float64(forgetIn))
 	}
 	return value * float64(inFlight+1)

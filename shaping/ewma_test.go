@@ -4,11 +4,13 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 func TestLatency(t *testing.T) {
 	var l Latency
-	now := time.Unix(1000, 0)
+	now := moment.Of(time.Unix(1000, 0))
 	if l.Cost(0, now) != 0 || l.Cost(1, now) < float64(time.Second) {
 		t.Error("one that nobody knows is given more than a call")
 	}

@@ -11,7 +11,7 @@ import (
 // A Gate knows who is inside a function: held calls too. The zero value is ready.
 type Gate struct {
 	inside atomic.Int64
-	last   atomic.Int64 // when the last call left, as moment.Nanos
+	last   atomic.Int64 // when the last call left, as a moment.Moment
 }
 
 // Never is the gap before the first call of all.
@@ -19,7 +19,7 @@ const Never time.Duration = math.MaxInt64
 
 // Enter counts a call in. Who entered owes a Leave. gap is for how long nobody had
 // been inside at the moment now; 0 if somebody was.
-func (g *Gate) Enter(now time.Time) (gap time.Duration) {
+func (g *Gate) Enter(now moment.Moment) (gap time.Duration) {
 	if g.inside.Add(1) > 1 {
 		return 0
 	}
@@ -27,12 +27,12 @@ func (g *Gate) Enter(now time.Time) (gap time.Duration) {
 	if last == 0 {
 		return Never
 	}
-	return time.Duration(max(moment.Nanos(now)-last, 0))
+	return time.Duration(max(int64(now)-last, 0))
 }
 
 // Leave says that a call has left, at the moment now.
-func (g *Gate) Leave(now time.Time) {
-	g.last.Store(moment.Nanos(now)) // first: whoever sees nobody inside sees when that began
+func (g *Gate) Leave(now moment.Moment) {
+	g.last.Store(int64(now)) // first: whoever sees nobody inside sees when that began
 	g.LeaveUnseen()
 }
 
@@ -51,5 +51,5 @@ func (g *Gate) Inside() (int, time.Time) {
 	if last == 0 {
 		return int(n), time.Time{}
 	}
-	return int(n), moment.Time(last)
+	return int(n), moment.Moment(last).Time()
 }

@@ -3,13 +3,15 @@ package shaping
 import (
 	"testing"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // The gap is from the last byte of the last call, and there is none while
 // somebody is inside.
 func TestGateTellsTheGap(t *testing.T) {
 	var g Gate
-	at := time.Unix(1000, 0)
+	at := moment.Of(time.Unix(1000, 0))
 	if gap := g.Enter(at); gap != Never {
 		t.Errorf("before the first of all: %v", gap)
 	}
@@ -30,14 +32,14 @@ func TestGateTellsTheGap(t *testing.T) {
 		t.Errorf("by a clock that was put back: %v", gap)
 	}
 	g.Leave(at)
-	if n, last := g.Inside(); n != 0 || !last.Equal(at) {
+	if n, last := g.Inside(); n != 0 || moment.Of(last) != at {
 		t.Errorf("%d inside, the last left at %v", n, last)
 	}
 }
 
 func BenchmarkGate(b *testing.B) {
 	var g Gate
-	now := time.Now()
+	now := moment.Now()
 	b.ReportAllocs()
 	for b.Loop() {
 		g.Enter(now)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // A later is what happens at a moment of a simulation.
@@ -53,7 +55,7 @@ func (w *hedgeWorld) after(now, d time.Duration, do func(now time.Duration)) {
 }
 
 // clock is the moment in a world that began a while ago.
-func clock(now time.Duration) time.Time { return time.Unix(1_800_000_000, 0).Add(now) }
+func clock(now time.Duration) moment.Moment { return moment.Of(time.Unix(1_800_000_000, 0)).Add(now) }
 
 func (w *hedgeWorld) pick(now time.Duration, not int) int {
 	for {

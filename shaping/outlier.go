@@ -20,7 +20,7 @@ const (
 // or broke before an answer, the endpoint is set aside for a while, as long as
 // one of its peers can take the call. The zero value has a good name.
 type Outlier struct {
-	// The moment until which it is set aside, as moment.Nanos, with how
+	// The moment until which it is set aside, as a moment.Moment, with how
 	// many times in a row it was in the lowest bits; 0 is a good name.
 	state atomic.Int64
 
@@ -38,14 +38,14 @@ const inARow = 7
 // endpoint's. What fails while it is set aside was on its way before: an endpoint
 // that breaks under many calls at once has failed once.
 // It tells whether it is set aside for it.
-func (o *Outlier) Failed(now time.Time) bool {
+func (o *Outlier) Failed(now moment.Moment) bool {
 	for {
 		was := o.state.Load()
-		if moment.Nanos(now) < was&^inARow {
+		if int64(now) < was&^inARow {
 			return false
 		}
 		n := min(was&inARow+1, 6)
-		until := moment.Nanos(now.Add(min(firstEjection<<(n-1), longEjection)))
+		until := int64(now.Add(min(firstEjection<<(n-1), longEjection)))
 		if o.state.CompareAndSwap(was, until&^inARow|n) {
 			return true
 		}
@@ -64,24 +64,24 @@ func (o *Outlier) Fared() bool {
 
 // Until is when the endpoint is no longer set aside, if it is at the moment now;
 // else zero.
-func (o *Outlier) Until(now time.Time) (until time.Time) {
+func (o *Outlier) Until(now moment.Moment) (until time.Time) {
 	last := max(o.state.Load()&^inARow, o.until.Load())
-	if moment.Nanos(now) < last {
-		until = moment.Time(last)
+	if int64(now) < last {
+		until = moment.Moment(last).Time()
 	}
 	return until
 }
 
 // Ejected tells whether the endpoint is set aside at the moment now.
-func (o *Outlier) Ejected(now time.Time) bool {
+func (o *Outlier) Ejected(now moment.Moment) bool {
 	until := o.state.Load() &^ inARow
-	return until != 0 && moment.Nanos(now) < until || o.EjectedByRule(now)
+	return until != 0 && int64(now) < until || o.EjectedByRule(now)
 }
 
 // Answered says, for a function with rules of the operator's, whether a try
 // brought what it should. It tells whether those failures are too many in a row
 // now: then somebody who knows of the others has to decide (Eject).
-func (o *Outlier) Answered(well bool, rules *config.OutlierDetection, now time.Time) (tooMany bool) {
+func (o *Outlier) Answered(well bool, rules *config.OutlierDetection, now moment.Moment) (tooMany bool) {
 	if well {
 		if o.inARow.Load() != 0 {
 			o.inARow.Store(0)
@@ -94,10 +94,10 @@ func (o *Outlier) Answered(well bool, rules *config.OutlierDetection, now time.T
 // Eject sets the endpoint aside by the operator's rules, for longer each time,
 // and returns for how long. For each base time that it fared well since the last,
 // one time is forgiven. One goroutine at a time may call it.
-func (o *Outlier) Eject(rules *config.OutlierDetection, now time.Time) time.Duration {
+func (o *Outlier) Eject(rules *config.OutlierDetection, now moment.Moment) time.Duration {
 	times := int64(o.times.Load())
 	if was := o.until.Load(); was != 0 {
-		times = max(0, times-max(0, moment.Nanos(now)-was)/int64(rules.BaseEjectionTime))
+		times = max(0, times-max(0, int64(now)-was)/int64(rules.BaseEjectionTime))
 	}
 	times = min(times+1, 1_000)
 	aside := rules.MaxEjectionTime
@@ -106,13 +106,13 @@ func (o *Outlier) Eject(rules *config.OutlierDetection, now time.Time) time.Dura
 	}
 	o.times.Store(int32(times)) //nolint:gosec // 1000 at most
 	o.inARow.Store(0)
-	o.until.Store(moment.Nanos(now.Add(aside)))
+	o.until.Store(int64(now.Add(aside)))
 	return aside
 }
 
 // EjectedByRule tells whether the operator's rules set the endpoint aside at the
 // moment now.
-func (o *Outlier) EjectedByRule(now time.Time) bool {
+func (o *Outlier) EjectedByRule(now moment.Moment) bool {
 	until := o.until.Load()
-	return until != 0 && moment.Nanos(now) < until
+	return until != 0 && int64(now) < until
 }

@@ -2,7 +2,8 @@ package shaping
 
 import (
 	"sync/atomic"
-	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // lostInARow is how many calls in a row a second try at another endpoint answers
@@ -24,7 +25,7 @@ type Outrun struct {
 
 // Lost says that a second try elsewhere had the answer first, at the moment now. It
 // tells whether the endpoint is asked last from now on.
-func (o *Outrun) Lost(now time.Time) bool {
+func (o *Outrun) Lost(now moment.Moment) bool {
 	return o.lost.Add(1) >= lostInARow && o.last.Failed(now)
 }
 
@@ -38,4 +39,4 @@ func (o *Outrun) Won() {
 }
 
 // Last tells whether the endpoint is asked last at the moment now.
-func (o *Outrun) Last(now time.Time) bool { return o.last.Ejected(now) }
+func (o *Outrun) Last(now moment.Moment) bool { return o.last.Ejected(now) }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // Three calls in a row that were lost make it last, for 1 s, then for twice as long
@@ -12,13 +14,13 @@ import (
 func TestOutrun(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var o Outrun
-		now := time.Unix(1e9, 0)
+		now := moment.Of(time.Unix(1e9, 0))
 		lost, aside := 0, time.Duration(0)
 		until := now
 		t.Repeat(map[string]func(*rapid.T){
 			"lost": func(t *rapid.T) {
 				lost++
-				want := lost >= 3 && !now.Before(until)
+				want := lost >= 3 && now >= until
 				if want {
 					aside = min(max(2*aside, time.Second), 30*time.Second)
 					until = now.Add(aside)
@@ -35,7 +37,7 @@ func TestOutrun(t *testing.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 40_000).Draw(t, "ms")) * time.Millisecond)
 			},
 			"": func(t *rapid.T) {
-				if got, want := o.Last(now), now.Before(until); got != want {
+				if got, want := o.Last(now), now < until; got != want {
 					t.Fatalf("last %v, want %v", got, want)
 				}
 			},

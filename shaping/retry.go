@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // Retries is which failures of a try may be followed by another, how often, and
@@ -77,7 +78,7 @@ type Budget struct {
 type Calls struct{ window }
 
 // Came says that a call came.
-func (c *Calls) Came(now time.Time) { c.count(now) }
+func (c *Calls) Came(now moment.Moment) { c.count(now) }
 
 // SetLimits changes the share of the calls in percent, and what may be in any
 // case.
@@ -88,7 +89,7 @@ func (b *Budget) SetLimits(percent, perSecond int) {
 
 // Spend takes a further try out of the budget, if there is one left. Of two that
 // are made at once both may be the last.
-func (b *Budget) Spend(of *Calls, now time.Time) bool {
+func (b *Budget) Spend(of *Calls, now moment.Moment) bool {
 	if b.Left(of, now) < 1 {
 		b.refused.Add(1)
 		return false
@@ -99,7 +100,7 @@ func (b *Budget) Spend(of *Calls, now time.Time) bool {
 
 // SpendEarly is Spend for a try that may come later as well: it leaves a third of what
 // is allowed to those that have waited, and refuses without a word.
-func (b *Budget) SpendEarly(of *Calls, now time.Time) bool {
+func (b *Budget) SpendEarly(of *Calls, now moment.Moment) bool {
 	if left := b.Left(of, now); left < 1 || 3*left <= b.allowed(of, now) {
 		return false
 	}
@@ -111,11 +112,11 @@ func (b *Budget) SpendEarly(of *Calls, now time.Time) bool {
 func (b *Budget) Refused() int { return int(b.refused.Load()) }
 
 // Left is how many further tries the budget allows at the moment now.
-func (b *Budget) Left(of *Calls, now time.Time) int {
+func (b *Budget) Left(of *Calls, now moment.Moment) int {
 	return max(0, b.allowed(of, now)-int(b.tries.sum(now)))
 }
 
 // allowed is how many there may be in the window.
-func (b *Budget) allowed(of *Calls, now time.Time) int {
+func (b *Budget) allowed(of *Calls, now moment.Moment) int {
 	return int(of.sum(now)*b.percent.Load()/100 + b.perSecond.Load()*windowSeconds)
 }

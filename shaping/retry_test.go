@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 func TestRetriesRead(t *testing.T) {
@@ -47,25 +48,25 @@ func TestBudgetAsTheModel(t *testing.T) {
 		var of Calls
 		percent, perSecond := rapid.IntRange(0, 100).Draw(t, "percent"), rapid.IntRange(0, 3).Draw(t, "per second")
 		b.SetLimits(percent, perSecond)
-		now := time.Unix(1_800_000_000, 0)
+		now := moment.Of(time.Unix(1_800_000_000, 0))
 		var calls, tries []int64
 		within := func(list []int64) (n int) {
 			for _, at := range list {
-				if now.Unix()-at < windowSeconds {
+				if now.Time().Unix()-at < windowSeconds {
 					n++
 				}
 			}
 			return n
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"call": func(*rapid.T) { of.Came(now); calls = append(calls, now.Unix()) },
+			"call": func(*rapid.T) { of.Came(now); calls = append(calls, now.Time().Unix()) },
 			"try": func(t *rapid.T) {
 				want := within(calls)*percent/100+perSecond*windowSeconds-within(tries) >= 1
 				if got := b.Spend(&of, now); got != want {
 					t.Fatalf("allowed %v, want %v", got, want)
 				}
 				if want {
-					tries = append(tries, now.Unix())
+					tries = append(tries, now.Time().Unix())
 				}
 			},
 			"early try": func(t *rapid.T) {
@@ -76,7 +77,7 @@ func TestBudgetAsTheModel(t *testing.T) {
 					t.Fatalf("%d of %d left: allowed early %v, want %v; %d refused, before %d", left, allowed, got, want, b.Refused(), refused)
 				}
 				if want {
-					tries = append(tries, now.Unix())
+					tries = append(tries, now.Time().Unix())
 				}
 			},
 			"time": func(t *rapid.T) {
@@ -90,7 +91,7 @@ func TestBudgetAllocs(t *testing.T) {
 	var b Budget
 	var of Calls
 	b.SetLimits(20, 10)
-	now := time.Now()
+	now := moment.Now()
 	if n := testing.AllocsPerRun(1000, func() {
 		of.Came(now)
 		b.Spend(&of, now)
@@ -101,7 +102,7 @@ func TestBudgetAllocs(t *testing.T) {
 
 func BenchmarkCallsCame(b *testing.B) {
 	var calls Calls
-	now := time.Now()
+	now := moment.Now()
 	b.ReportAllocs()
 	for b.Loop() {
 		calls.Came(now)

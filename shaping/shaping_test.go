@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // What slots are, without atomics.
@@ -152,7 +154,7 @@ func TestGiveBackTwiceIsABug(t *testing.T) {
 
 func TestOutlier(t *testing.T) {
 	var o Outlier
-	now := time.Unix(1000, 0)
+	now := moment.Of(time.Unix(1000, 0))
 	if o.Ejected(now) {
 		t.Error("a new endpoint is set aside")
 	}
@@ -177,9 +179,9 @@ func TestAllocs(t *testing.T) {
 	var s Slots
 	var g Gate
 	var o Outlier
-	now := time.Now()
+	now := moment.Now()
 	if n := testing.AllocsPerRun(1000, func() {
-		g.Enter(time.Now())
+		g.Enter(moment.Now())
 		s.Take()
 		o.Ejected(now)
 		o.Fared()

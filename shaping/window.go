@@ -22,8 +22,8 @@ type window struct {
 	seconds [windowSeconds + 1]atomic.Uint64
 }
 
-func (w *window) count(now time.Time) {
-	at := moment.Nanos(now) / int64(time.Second)
+func (w *window) count(now moment.Moment) {
+	at := int64(now) / int64(time.Second)
 	word := &w.seconds[at%int64(len(w.seconds))]
 	for {
 		was := word.Load()
@@ -38,8 +38,8 @@ func (w *window) count(now time.Time) {
 }
 
 // sum is what happened in the last ten seconds.
-func (w *window) sum(now time.Time) (sum int64) {
-	at := uint32(moment.Nanos(now) / int64(time.Second))
+func (w *window) sum(now moment.Moment) (sum int64) {
+	at := uint32(int64(now) / int64(time.Second))
 	for i := range w.seconds {
 		was := w.seconds[i].Load()
 		if at-uint32(was>>32) < windowSeconds {

@@ -12,6 +12,7 @@ import (
 	"github.com/weir-gateway/weir/coldstart"
 	"github.com/weir-gateway/weir/coldstart/forecast"
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/shaping"
 )
 
@@ -86,7 +87,7 @@ func create(boot time.Duration, cfg *config.Config) *world {
 func (w *world) call(name string, takes time.Duration) (cold bool) {
 	a := w.actors[name]
 	now := time.Now()
-	if gap := a.gate.Enter(now); gap > a.fn.ColdStart.VisitGap() {
+	if gap := a.gate.Enter(moment.Of(now)); gap > a.fn.ColdStart.VisitGap() {
 		w.forecast.Visited(forecast.Visit{Function: name, At: now, Gap: gap})
 	}
 	a.mu.Lock()
@@ -102,7 +103,7 @@ func (w *world) call(name string, takes time.Duration) (cold bool) {
 		<-serving
 	}
 	time.Sleep(takes)
-	a.gate.Leave(time.Now())
+	a.gate.Leave(moment.Now())
 	return cold
 }
 

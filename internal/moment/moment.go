@@ -2,16 +2,29 @@ package moment
 
 import "time"
 
+// A Moment is a number of nanoseconds: since 1970, as far as the wall clock was right when
+// the process began and nobody has set it since. The zero value is long ago. Moments are
+// compared as numbers.
+type Moment int64
+
 // began is a moment of this process, which all others are counted from.
 var (
 	began      = time.Now()
-	beganNanos = began.UnixNano()
+	beganNanos = Moment(began.UnixNano())
 )
 
-// Nanos is t as a number of nanoseconds: since 1970, as far as the wall clock was
-// right when the process began and nobody has set it since. t must be from this
-// process's clock for that to hold; any other is taken by the wall clock.
-func Nanos(t time.Time) int64 { return beganNanos + int64(t.Sub(began)) }
+// Now is the present moment.
+func Now() Moment { return Of(time.Now()) }
 
-// Time is the moment of a number that Nanos has made.
-func Time(nanos int64) time.Time { return began.Add(time.Duration(nanos - beganNanos)) }
+// Of is the moment t, which must be from this process's clock: any other is taken by the
+// wall clock.
+func Of(t time.Time) Moment { return beganNanos + Moment(t.Sub(began)) }
+
+// Time is the time at the moment m, by both clocks.
+func (m Moment) Time() time.Time { return began.Add(m.Sub(beganNanos)) }
+
+// Add is the moment d later.
+func (m Moment) Add(d time.Duration) Moment { return m + Moment(d) }
+
+// Sub is how much later than o m is.
+func (m Moment) Sub(o Moment) time.Duration { return time.Duration(m - o) }

@@ -1,14 +1,13 @@
 package telemetry
 
 import (
-	"time"
-
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
 // writeResilience writes what a function shows of what it does against failures,
 // as far as it is configured.
-func writeResilience(p *page, function string, fn *table.Function, now time.Time) {
+func writeResilience(p *page, function string, fn *table.Function, now moment.Moment) {
 	if fn.Retry != nil {
 		p.gauge(fn.Budget.Left(&fn.Calls, now), "weir_retry_budget_remaining", "function", function)
 		p.gauge(fn.Budget.Refused(), "weir_retries_refused_total", "function", function)

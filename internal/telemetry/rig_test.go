@@ -107,7 +107,7 @@ func (r *rig) call(method, path string, fields ...string) {
 func (r *rig) carry(c *proxy.Call, method, path string, fields ...string) {
 	c.Begin()
 	c.Down = &client{woken: make(chan struct{}, 1)}
-	c.Started = time.Now()
+	c.Start(time.Now())
 	c.Client = message.Client{Addr: netip.MustParseAddr("192.0.2.7"), Text: []byte("192.0.2.7"), Scheme: []byte("http"), Port: []byte("80"), Trusted: r.trusted}
 	c.Request.Method, c.Request.Path, c.Request.Minor = []byte(method), []byte(path), 1
 	c.Request.Host, c.Request.Authority = []byte("api.example.com"), []byte("api.example.com:80")

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
@@ -104,7 +105,7 @@ func (t *Telemetry) writeFunctions(p *page, tab *table.Table, now time.Time) {
 	for _, name := range slices.Sorted(maps.Keys(tab.Functions)) {
 		fn := tab.Functions[name]
 		if m, ok := fn.Meter.(*Meter); ok && m.function == name { // it has series of its own
-			writeResilience(p, name, fn, now)
+			writeResilience(p, name, fn, moment.Of(now))
 			writeRegions(p, name, fn)
 		}
 	}

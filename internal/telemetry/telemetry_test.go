@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/coldstart"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
@@ -88,7 +89,7 @@ functions:
 routes: [{ path_prefix: /, function: f }]
 `, answer(200, "hello"))
 	fn := r.keeper.Table().Functions["f"]
-	fn.Broke(fn.Set().Endpoints[0], time.Now().Add(time.Hour)) // for long enough
+	fn.Broke(fn.Set().Endpoints[0], moment.Now().Add(time.Hour)) // for long enough
 	for began := time.Now(); fn.Set().Split.Regions[0].Healthy != 1; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("the shares do not follow")

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // A call without a byte of body has nothing that could be lost: it is tried
@@ -204,7 +206,7 @@ func TestAgainOnKeptConnections(t *testing.T) {
 			if n := b.whole.Load(); want == 502 && n > 2 || method == "POST" && point == "after all" && n != 2 {
 				t.Errorf("%s, broken %s: it came %d times", method, point, n)
 			}
-			if g.endpoint(0).Outlier.Ejected(time.Now()) {
+			if g.endpoint(0).Outlier.Ejected(moment.Now()) {
 				t.Errorf("%s, broken %s: the endpoint pays for a connection that it had kept", method, point)
 			}
 		}

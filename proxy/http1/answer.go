@@ -1,8 +1,7 @@
 package http1
 
 import (
-	"time"
-
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -144,14 +143,14 @@ func (c *conn) Flush() error {
 func (c *conn) send(first, second, third []byte) error {
 	now := c.call.Recent()
 	if c.framing.begun { // a stream: the call's own reckoning has stopped
-		now = time.Now()
+		now = moment.Now()
 	}
 	c.framing.begun = true
 	patience := c.cfg.Limits.BodyProgress
 	c.writeBy(now.Add(patience), patience/8)
 	_, err := c.sender.write(first, second, third)
 	if isTimeout(err) && !c.sender.tried { // a machine that stood still is no fault of the client's
-		c.writeBy(time.Now().Add(patience), 0)
+		c.writeBy(moment.Now().Add(patience), 0)
 		_, err = c.sender.write(first, second, third)
 	}
 	c.out = c.out[:0]

@@ -14,21 +14,21 @@ import (
 // and most answers come sooner.
 const patience = 20 * time.Millisecond
 
-// await waits for bytes from the endpoint until the deadline; the zero time is
+// await waits for bytes from the endpoint until the deadline; 0 is
 // none. When that takes longer than patience it has the client watched. What
 // else has its time meanwhile is done: a body that was announced with Expect
 // goes off when the endpoint does not say whether it wants it.
-func (u *upConn) await(deadline time.Time, expecting *bool) error {
+func (u *upConn) await(deadline moment.Moment, expecting *bool) error {
 	if u.r == u.w && u.buf != nil && u.body.err != nil {
 		u.wire.release() // wait for a head without a buffer
 	}
 	began := u.x.Sent
 	if !u.watching || *expecting {
 		if u.body.err == nil { // later than the head: the try's begin is no measure any more
-			began = time.Now()
+			began = moment.Now()
 		}
 		soon := began.Add(patience)
-		if late := u.lateAt(); !late.IsZero() && late.Before(soon) {
+		if late := u.lateAt(); late != 0 && late < soon {
 			u.until(earlier(deadline, late), late.Sub(began)/2)
 		} else {
 			u.until(earlier(deadline, soon), patience/2)
@@ -41,9 +41,9 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 		if !isTimeout(err) {
 			return err
 		}
-		now := time.Now()
-		if !deadline.IsZero() && !now.Before(deadline) {
-			if deadline = u.afterBody(); !now.Before(deadline) {
+		now := moment.Now()
+		if deadline != 0 && now >= deadline {
+			if deadline = u.afterBody(); now >= deadline {
 				return err
 			}
 		}
@@ -52,19 +52,19 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 			u.x.Down.Watch(u, u.generation())
 		}
 		next := deadline
-		if late := u.lateAt(); !late.IsZero() {
-			if now.Before(late) {
+		if late := u.lateAt(); late != 0 {
+			if now < late {
 				next = earlier(deadline, late)
 			} else {
-				u.x.LateAt = time.Time{}
+				u.x.LateAt = 0
 				u.x.Hedge.Late()
-				if again := u.lateAt(); !again.IsZero() {
+				if again := u.lateAt(); again != 0 {
 					next = earlier(deadline, again)
 				}
 			}
 		}
 		if *expecting {
-			if giveUp := began.Add(expectPatience); now.Before(giveUp) {
+			if giveUp := began.Add(expectPatience); now < giveUp {
 				next = earlier(deadline, giveUp)
 			} else {
 				*expecting = false
@@ -77,27 +77,27 @@ func (u *upConn) await(deadline time.Time, expecting *bool) error {
 	}
 }
 
-// lateAt is when somebody is to be told that the head has not come; the zero time if
+// lateAt is when somebody is to be told that the head has not come; 0 if
 // nobody is.
-func (u *upConn) lateAt() time.Time {
+func (u *upConn) lateAt() moment.Moment {
 	if u.x.Hedge == nil || u.body.err == nil {
-		return time.Time{}
+		return 0
 	}
 	return u.x.LateAt
 }
 
 // afterBody is the deadline for the head of an answer to an upload; of anything
 // else it has passed.
-func (u *upConn) afterBody() time.Time {
+func (u *upConn) afterBody() moment.Moment {
 	if !u.upload.started || u.body.err == nil || u.x.AfterBody == 0 {
-		return time.Time{}
+		return 0
 	}
-	return moment.Time(u.upload.moved.Load()).Add(u.x.AfterBody)
+	return moment.Moment(u.upload.moved.Load()).Add(u.x.AfterBody)
 }
 
 // earlier is the earlier of two moments, of which a may be none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
+func earlier(a, b moment.Moment) moment.Moment {
+	if a == 0 || b < a {
 		return b
 	}
 	return a
@@ -107,8 +107,8 @@ func earlier(a, b time.Time) time.Time {
 // still. The client is watched meanwhile.
 func (u *upConn) fillBody() error {
 	for expecting := false; ; {
-		now := time.Now()
-		var deadline time.Time
+		now := moment.Now()
+		deadline := moment.Moment(0)
 		if u.x.Idle > 0 {
 			deadline = now.Add(u.x.Idle)
 		}
@@ -120,7 +120,7 @@ func (u *upConn) fillBody() error {
 			return message.ErrClientGone
 		case !isTimeout(err):
 			return err
-		case !u.tunnel || u.stalled(time.Now()):
+		case !u.tunnel || u.stalled(moment.Now()):
 			return message.ErrStalled
 		}
 	}

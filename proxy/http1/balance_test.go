@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // numbered are n endpoints that answer with their number.
@@ -133,7 +135,7 @@ func TestPeakEWMA(t *testing.T) {
 	}
 	eventually(t, "it is known to be slow", func() bool {
 		c.asks(1, "")
-		return is.Latency.Cost(0, time.Now()) > float64(takes)/2
+		return is.Latency.Cost(0, moment.Now()) > float64(takes)/2
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // A function that fails is left alone, tried out after a while, and served
@@ -70,7 +72,7 @@ func TestImpatientCallersOpenNoCircuit(t *testing.T) {
 	c := g.dial()
 	c.send(get)
 	c.want("GET", 200)
-	if g.endpoint(0).Outlier.Ejected(time.Now()) {
+	if g.endpoint(0).Outlier.Ejected(moment.Now()) {
 		t.Error("the endpoint pays for it")
 	}
 }
@@ -95,7 +97,7 @@ func TestOutliers(t *testing.T) {
 	}
 	aside := 0
 	for n := range 4 {
-		if g.endpoint(n).Outlier.Ejected(time.Now()) {
+		if g.endpoint(n).Outlier.Ejected(moment.Now()) {
 			aside++
 		}
 	}

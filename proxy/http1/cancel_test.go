@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -143,8 +144,8 @@ func TestCancelsAgainstCompletion(t *testing.T) {
 						}
 						id := fmt.Appendf(nil, "%02d-%07d", who, calls.Add(1))
 						c.body, c.sent = id, false
-						now := time.Now()
-						x := &message.Exchange{Down: c, Started: now, Sent: now, Deadline: now.Add(10 * time.Second), Idle: 10 * time.Second}
+						now := moment.Now()
+						x := &message.Exchange{Down: c, Started: now.Time(), Sent: now, Deadline: now.Add(10 * time.Second), Idle: 10 * time.Second}
 						if rand.IntN(10) == 0 {
 							x.Deadline = now.Add(time.Duration(rand.IntN(400)) * time.Microsecond)
 						}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/message"
 )
@@ -59,7 +60,7 @@ type conn struct {
 	next    *conn // in the line of those at rest; guarded by its lock
 	prev    *conn
 	inLine  bool
-	rests   atomic.Int64 // since when it does, as moment.Nanos; 0: it does not
+	rests   atomic.Int64 // since when it does, as a moment.Moment; 0: it does not
 }
 
 // serve carries the calls that come on the connection, one after another, until
@@ -95,7 +96,7 @@ func (c *conn) nextHead() bool {
 	c.takeCall()
 	c.call.Begin()
 	c.call.Down, c.call.Client = c, c.client
-	c.call.Started = ended // a client that sends its head slowly does so on its own time
+	c.call.Start(ended) // a client that sends its head slowly does so on its own time
 	c.taken, c.continued = 0, false
 	limits := &c.cfg.Limits
 	r := &c.call.Request
@@ -196,13 +197,11 @@ func (c *conn) awaitCall() next {
 
 // lastCall is when the last call ended; now if there was none since the
 // connection came, or rested.
-func (c *conn) lastCall() time.Time {
-	if c.call != nil {
-		if ended := c.call.Ended(); !ended.IsZero() {
-			return ended
-		}
+func (c *conn) lastCall() moment.Moment {
+	if c.call != nil && !c.call.Started.IsZero() {
+		return c.call.Recent()
 	}
-	return time.Now()
+	return moment.Now()
 }
 
 // readHead reads until the head is whole and returns its length, and when that
@@ -229,7 +228,7 @@ func (c *conn) readHead(began time.Time) (n int, ended time.Time, err error) {
 		if c.w == len(c.buf) { // full: move to the front, or take a larger one
 			c.room(max(smallBuffer, min(2*have, int(limits.HeadBytes)+1)), false)
 		}
-		c.until(began.Add(limits.HeadTimeout), limits.HeadTimeout/8)
+		c.until(moment.Of(began).Add(limits.HeadTimeout), limits.HeadTimeout/8)
 		err := c.fill()
 		ended = time.Now()
 		if isTimeout(err) {
@@ -281,10 +280,10 @@ func (c *conn) Trailers() []message.Field { return c.body.Trailers() }
 // still.
 func (c *conn) fillBody() error {
 	if c.tunnel {
-		c.until(time.Time{}, 0) // whoever reads the endpoint sees to the time
+		c.until(0, 0) // whoever reads the endpoint sees to the time
 	} else {
 		patience := c.cfg.Limits.BodyProgress
-		c.until(time.Now().Add(patience), patience/8)
+		c.until(moment.Now().Add(patience), patience/8)
 	}
 	if c.cut.Load() { // set before it changed the deadline: one of the two sees the other
 		return errCut
@@ -355,7 +354,7 @@ func (c *conn) lingerClose() {
 	if c.closeWrite() != nil {
 		return
 	}
-	c.setReadDeadline(time.Now().Add(lingerTime))
+	c.setReadDeadline(moment.Now().Add(lingerTime))
 	for n := 0; n < lingerBytes; n += c.w {
 		c.r, c.w = 0, 0
 		if c.fill() != nil {

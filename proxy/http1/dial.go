@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -46,12 +47,12 @@ func (p *Pool) dial(ctx context.Context) (*upConn, error) {
 		network = "unix"
 	}
 	var dialer net.Dialer
-	began := time.Now()
+	began := moment.Now()
 	nc, err := dialer.DialContext(ctx, network, p.addr)
 	if err != nil {
 		return nil, connectError(err)
 	}
-	now := time.Now()
+	now := moment.Now()
 	u := &upConn{pool: p, tls: s.tls, since: now, dialed: now.Sub(began)}
 	if err := u.open(nc); err != nil {
 		_ = nc.Close()

@@ -80,7 +80,7 @@ func TestHalfClosedClientsReset(t *testing.T) {
 		time.Sleep(3 * 20 * time.Millisecond)
 		waysToLeave["RST"](c)
 	}
-	for _, m := range moments[:3] {
+	for _, m := range standstills[:3] {
 		t.Run(m.name, func(t *testing.T) {
 			m.client = reset
 			l := m.prepare(t, listener(patient))

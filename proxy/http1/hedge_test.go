@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
@@ -123,8 +124,8 @@ func TestHedgeWins(t *testing.T) {
 		slow.wasReset(t)
 	}
 	for i := range 2 {
-		if ep := g.endpoint(i); ep.Link.Slots.InFlight() != 0 || ep.State(time.Now()) != table.Healthy {
-			t.Errorf("endpoint %d: %d in flight, %s", i, ep.Link.Slots.InFlight(), ep.State(time.Now()))
+		if ep := g.endpoint(i); ep.Link.Slots.InFlight() != 0 || ep.State(moment.Now()) != table.Healthy {
+			t.Errorf("endpoint %d: %d in flight, %s", i, ep.Link.Slots.InFlight(), ep.State(moment.Now()))
 		}
 	}
 	if fn.Breaker.State() != 0 {

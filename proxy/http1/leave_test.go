@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
@@ -34,8 +35,8 @@ var (
 	notHalf = []string{"FIN", "RST"}
 )
 
-// A moment is a state of a call in which weir can do nothing but wait.
-type moment struct {
+// A standstill is a state of a call in which weir can do nothing but wait.
+type standstill struct {
 	name, request string
 	serve         func(nc net.Conn)           // until it is so
 	client        func(g *gateway, c *client) // what else the client does
@@ -47,7 +48,7 @@ const (
 	chunkedStart = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"
 )
 
-var moments = []moment{
+var standstills = []standstill{
 	{"the endpoint thinks", get, silent, nil, anyWay},
 	{"the endpoint thinks about a body", post(2) + "hi", silent, nil, anyWay},
 	{"the endpoint thinks and the next call has come", get, silent, ahead(get), anyWay},
@@ -201,17 +202,17 @@ func oneThread(t *testing.T) {
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
-// A leaving is where one moment is played, any number of times.
+// A leaving is where one standstill is played, any number of times.
 type leaving struct {
-	*moment
+	*standstill
 	g    *gateway
 	at   chan struct{}
 	left chan time.Time
 	seen chan passing
 }
 
-func (m *moment) prepare(t testing.TB, p parts) *leaving {
-	l := &leaving{moment: m, at: make(chan struct{}), left: make(chan time.Time), seen: make(chan passing)}
+func (m *standstill) prepare(t testing.TB, p parts) *leaving {
+	l := &leaving{standstill: m, at: make(chan struct{}), left: make(chan time.Time), seen: make(chan passing)}
 	l.g = start(t, one(rawEndpoint(t, func(nc net.Conn, br *bufio.Reader) {
 		if _, err := head(br); err != nil {
 			return
@@ -245,7 +246,7 @@ func (l *leaving) leave(way string) passing {
 // connection is closed at once, and nobody but the client has a part in it.
 func TestClientLeaves(t *testing.T) {
 	oneThread(t)
-	for _, m := range moments {
+	for _, m := range standstills {
 		for _, way := range m.ways {
 			t.Run(m.name+", "+way, func(t *testing.T) {
 				l := m.prepare(t, parts{})
@@ -257,7 +258,7 @@ func TestClientLeaves(t *testing.T) {
 				if r := l.g.record(1); r.cause != "DC" || r.status != 499 || r.tries != 1 {
 					t.Errorf("recorded %+v", r)
 				}
-				if l.g.endpoint(0).Outlier.Ejected(time.Now()) {
+				if l.g.endpoint(0).Outlier.Ejected(moment.Now()) {
 					t.Error("the endpoint pays for it")
 				}
 				l.g.closedAs(table.Canceled, 1)
@@ -269,7 +270,7 @@ func TestClientLeaves(t *testing.T) {
 // How long it takes from a client's leaving to the end of the endpoint's
 // connection, both seen from outside.
 func BenchmarkClientLeaves(b *testing.B) {
-	for _, m := range moments {
+	for _, m := range standstills {
 		for _, way := range m.ways {
 			b.Run(strings.ReplaceAll(m.name, " ", "_")+"/"+way, func(b *testing.B) {
 				l := m.prepare(b, parts{})

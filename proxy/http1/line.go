@@ -45,11 +45,11 @@ func (p *Pool) serveLocked(at *list.Element, u *upConn, err error) {
 // latest.
 func (p *Pool) await(w *waiter, x *message.Exchange) (*upConn, error) {
 	until, passed := x.Deadline, os.ErrDeadlineExceeded
-	if most := p.settings.Load().Upstream.MaxWait; most > 0 && x.Sent.Add(most).Before(until) {
+	if most := p.settings.Load().Upstream.MaxWait; most > 0 && x.Sent.Add(most) < until {
 		until, passed = x.Sent.Add(most), message.ErrBusy
 	}
 	for {
-		err := x.Down.Wait(until)
+		err := x.Down.Wait(until.Time())
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = passed
 		}

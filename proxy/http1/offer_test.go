@@ -32,7 +32,7 @@ func TestAnAnswerIsOfferedAtLeastOnce(t *testing.T) {
 	if err := c.open(nc); err != nil {
 		t.Fatal(err)
 	}
-	c.call.Started = time.Now().Add(-2 * patience)
+	c.call.Start(time.Now().Add(-2 * patience))
 	if err := c.send([]byte("answer"), nil, nil); err != nil {
 		t.Fatalf("%v, though the client was never offered it", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy"
 	"github.com/weir-gateway/weir/proxy/message"
 )
@@ -158,7 +159,7 @@ func TestPanicInAnUpload(t *testing.T) {
 	if err := pool.Probe(t.Context()); err != nil { // the call finds a connection, and need not wait for one
 		t.Fatal(err)
 	}
-	x := &message.Exchange{Started: time.Now(), Sent: time.Now(), Deadline: time.Now().Add(5 * time.Second), Down: badBody{}}
+	x := &message.Exchange{Started: time.Now(), Sent: moment.Now(), Deadline: moment.Now().Add(5 * time.Second), Down: badBody{}}
 	x.Request = message.Request{Method: []byte("POST"), Path: []byte("/"), Authority: []byte("h"), Framing: message.Sized, Length: 5, Minor: 1}
 	began := time.Now()
 	err = pool.Try(x)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -148,10 +149,10 @@ func (p *Pool) offerLocked(u *upConn) (taken bool) {
 // sweep closes the connections that have stood for too long.
 func (p *Pool) sweep() {
 	keep := p.settings.Load().keep()
-	limit := time.Now().Add(-keep)
+	limit := moment.Now().Add(-keep)
 	p.mu.Lock()
 	n := 0
-	for n < len(p.idle) && p.idle[n].since.Before(limit) {
+	for n < len(p.idle) && p.idle[n].since < limit {
 		n++
 	}
 	old := append([]*upConn(nil), p.idle[:n]...)
@@ -160,7 +161,7 @@ func (p *Pool) sweep() {
 	p.idle = p.idle[:kept]
 	p.sweeper = nil
 	if kept > 0 {
-		p.sweeper = time.AfterFunc(max(time.Until(p.idle[0].since.Add(keep)), time.Second), p.sweep)
+		p.sweeper = time.AfterFunc(max(p.idle[0].since.Add(keep).Sub(moment.Now()), time.Second), p.sweep)
 	}
 	p.mu.Unlock()
 	for _, u := range old {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/table"
 )
 
@@ -121,7 +122,7 @@ func TestLineForAConnectionIsInOrder(t *testing.T) {
 		}
 		c.want("GET", 200)
 	}
-	if g.endpoint(0).Outlier.Ejected(time.Now()) {
+	if g.endpoint(0).Outlier.Ejected(moment.Now()) {
 		t.Error("the endpoint pays for a client that left")
 	}
 }
@@ -150,7 +151,7 @@ func TestWaitForAConnectionEnds(t *testing.T) {
 		if took := time.Since(began); took < 100*time.Millisecond || took > 5*time.Second {
 			t.Errorf("after %v", took)
 		}
-		if g.endpoint(0).Outlier.Ejected(time.Now()) {
+		if g.endpoint(0).Outlier.Ejected(moment.Now()) {
 			t.Error("the endpoint pays for it")
 		}
 	}

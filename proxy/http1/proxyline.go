@@ -6,7 +6,8 @@ import (
 	"errors"
 	"net/netip"
 	"strconv"
-	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // The PROXY protocol: what stands in front of weir and passes bytes, not calls,
@@ -143,7 +144,7 @@ func parseProxyV2(b []byte) (h proxyHeader, n int, err error) {
 func (c *conn) readProxyHeader() bool {
 	c.cfg = c.server.settings.Load()
 	patience := c.cfg.Limits.HeadTimeout
-	until := time.Now().Add(patience)
+	until := moment.Now().Add(patience)
 	for {
 		h, n, err := parseProxyHeader(c.unread())
 		switch {

@@ -81,7 +81,7 @@ func (c *conn) giveCall() {
 // sweep closes the connections that have rested for as long as one may idle.
 func (s *Server) sweep() {
 	idle := s.settings.Load().idle
-	limit := time.Now().Add(awake - idle)
+	limit := moment.Now().Add(awake - idle)
 	for c := s.line.takeFirst(s.watcher, limit); c != nil; c = s.line.takeFirst(s.watcher, limit) {
 		s.end(c)
 	}
@@ -100,14 +100,14 @@ type restLine struct {
 }
 
 // never is a limit that takeFirst takes for none.
-var never time.Time
+const never moment.Moment = 0
 
 // push lets a connection rest from now on. When the first has rested for as
 // long as one may idle, sweep is called.
 func (l *restLine) push(c *conn, idle time.Duration, sweep func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c.rests.Store(moment.Nanos(time.Now()))
+	c.rests.Store(int64(moment.Now()))
 	c.inLine, c.prev, c.next = true, l.last, nil
 	if l.last == nil {
 		l.first = c
@@ -147,11 +147,11 @@ func (l *restLine) removeLocked(c *conn) {
 
 // takeFirst takes the connection that has rested the longest, since before the
 // limit; nil if there is none. It is the caller's then.
-func (l *restLine) takeFirst(w *Watcher, limit time.Time) *conn {
+func (l *restLine) takeFirst(w *Watcher, limit moment.Moment) *conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := l.first; c != nil; c = c.next {
-		if !limit.IsZero() && c.rests.Load() >= moment.Nanos(limit) {
+		if limit != never && c.rests.Load() >= int64(limit) {
 			return nil
 		}
 		if w.resting.take(&c.resting) { // or a call comes, or it is about to rest
@@ -182,7 +182,7 @@ func (l *restLine) sweepAgain(idle time.Duration) {
 	case l.first == nil:
 		l.sweeper = nil
 	default:
-		due := time.Until(moment.Time(l.first.rests.Load()).Add(idle - awake))
+		due := moment.Moment(l.first.rests.Load()).Add(idle - awake).Sub(moment.Now())
 		l.sweeper.Reset(max(due, idle/8, awake))
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -132,7 +131,7 @@ func (c *conn) Take(up message.Upstream) (moved int64, err error) {
 	return u.body.through(func(p pipe, n int) error {
 		c.framing.left -= int64(n)
 		patience := c.cfg.Limits.BodyProgress
-		c.writeBy(time.Now().Add(patience), patience/8)
+		c.writeBy(moment.Now().Add(patience), patience/8)
 		if c.sender.writeFrom(p, n) != nil {
 			return message.ErrClientGone
 		}
@@ -149,8 +148,8 @@ func (u *upConn) takeBody() error {
 	_, err := c.body.through(func(p pipe, n int) error {
 		c.took(n)
 		c.call.BodyTouched = true
-		now := time.Now()
-		u.upload.moved.Store(moment.Nanos(now))
+		now := moment.Now()
+		u.upload.moved.Store(int64(now))
 		u.writeBy(now.Add(writePatience), writePatience/8)
 		return u.sender.writeFrom(p, n)
 	})

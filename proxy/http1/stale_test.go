@@ -8,7 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // An endpoint that closes its connections after every answer, and does not say
@@ -48,7 +49,7 @@ func TestEndpointThatClosesSilently(t *testing.T) {
 	if n := posts.Load(); n != 50 {
 		t.Errorf("50 calls were sent %d times", n)
 	}
-	if g.endpoint(0).Outlier.Ejected(time.Now()) {
+	if g.endpoint(0).Outlier.Ejected(moment.Now()) {
 		t.Error("it is set aside for that")
 	}
 }
@@ -101,7 +102,7 @@ func TestEndpointThatStartsAnew(t *testing.T) {
 			c.want("POST", 200)
 		}
 	}
-	if g.endpoint(0).Outlier.Ejected(time.Now()) {
+	if g.endpoint(0).Outlier.Ejected(moment.Now()) {
 		t.Error("it is set aside for that")
 	}
 }
@@ -183,7 +184,7 @@ func TestAnotherEndpointAfterAStaleConnection(t *testing.T) {
 		if n%2 == 1 { // even one that has been ejected
 			for i := range 2 {
 				if ep := g.endpoint(i); ep.Addr == me {
-					ep.Outlier.Failed(time.Now())
+					ep.Outlier.Failed(moment.Now())
 				}
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/internal/testkit"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -102,7 +103,7 @@ func TestTLS(t *testing.T) {
 			if r := g.record(1); r.cause != "UF" || r.tries != 1 {
 				t.Errorf("recorded %+v", r)
 			}
-			if !g.endpoint(0).Outlier.Ejected(time.Now()) {
+			if !g.endpoint(0).Outlier.Ejected(moment.Now()) {
 				t.Error("the endpoint keeps its good name")
 			}
 		})

@@ -2,7 +2,6 @@ package http1
 
 import (
 	"errors"
-	"time"
 
 	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
@@ -55,9 +54,8 @@ func (u *upConn) endWay() bool {
 
 // stalled tells whether nothing has come from the client either for as long as
 // a tunnel may stand still.
-func (u *upConn) stalled(now time.Time) bool {
-	moved := moment.Time(u.upload.moved.Load())
-	return now.Sub(moved) >= u.x.Idle
+func (u *upConn) stalled(now moment.Moment) bool {
+	return now.Sub(moment.Moment(u.upload.moved.Load())) >= u.x.Idle
 }
 
 // AwaitSent returns when the client has closed its side and everything it had
@@ -68,7 +66,7 @@ func (u *upConn) AwaitSent() error {
 		<-up.done
 	}
 	for !up.over(u.x.Idle) {
-		if u.stalled(time.Now()) {
+		if u.stalled(moment.Now()) {
 			return message.ErrStalled
 		}
 	}

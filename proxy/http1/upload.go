@@ -28,13 +28,13 @@ type upload struct {
 	done    chan struct{}         // closed at its end
 	err     atomic.Pointer[error] // why the client's body could not be had whole
 	clean   bool                  // it was sent to its end; read after done
-	moved   atomic.Int64          // when the last bytes came; moment.Nanos
+	moved   atomic.Int64          // when the last bytes came, as a moment.Moment
 }
 
 func (u *upConn) startUpload() {
 	up := &u.upload
 	up.started, up.done, up.clean = true, make(chan struct{}), false
-	up.moved.Store(moment.Nanos(time.Now()))
+	up.moved.Store(int64(moment.Now()))
 	gen := u.generation()
 	go func() {
 		defer close(up.done)
@@ -79,9 +79,9 @@ func (u *upConn) uploadAll(gen uint64) bool {
 			u.Cancel(gen)
 			return false
 		}
-		now := time.Now()
+		now := moment.Now()
 		u.writeBy(now.Add(writePatience), writePatience/8)
-		u.upload.moved.Store(moment.Nanos(now))
+		u.upload.moved.Store(int64(now))
 		if chunked {
 			_, err = u.sender.write(appendChunkSize(size[:0], len(p)), p, crlf)
 		} else {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/proxy/table"
 )
@@ -29,7 +30,7 @@ const (
 type upConn struct {
 	wire
 	pool  *Pool
-	since time.Time // when it was last used
+	since moment.Moment // when it was last used
 
 	dialed time.Duration // how long it took to make, TLS aside
 

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // A wire is a connection with its read buffer, which it has only while there
@@ -36,8 +38,8 @@ type wire struct {
 
 	sender sender
 
-	readUntil  time.Time // the read deadline that is armed; zero: none or unknown
-	writeUntil time.Time
+	readUntil  moment.Moment // the read deadline that is armed; 0: none
+	writeUntil moment.Moment
 }
 
 // longAgo is a deadline that has passed.
@@ -203,33 +205,37 @@ func (w *wire) room(n int, pin bool) {
 
 // until arms the read deadline, if the one that is armed is not close enough:
 // a timeout is met within an eighth, which saves most of the calls (0.2 µs
-// each). The zero time is none.
-func (w *wire) until(deadline time.Time, slack time.Duration) {
-	if late := w.readUntil.Sub(deadline); !w.readUntil.IsZero() && !deadline.IsZero() && late <= 0 && late > -slack {
+// each). 0 is none.
+func (w *wire) until(deadline moment.Moment, slack time.Duration) {
+	if late := w.readUntil.Sub(deadline); w.readUntil != 0 && deadline != 0 && late <= 0 && late > -slack {
 		return
 	}
-	if w.readUntil.IsZero() && deadline.IsZero() {
+	if w.readUntil == 0 && deadline == 0 {
 		return
 	}
 	w.setReadDeadline(deadline)
 }
 
-func (w *wire) setReadDeadline(deadline time.Time) {
+func (w *wire) setReadDeadline(deadline moment.Moment) {
 	w.readUntil = deadline
-	_ = w.nc.SetReadDeadline(deadline) // fails on a closed connection, as the read then will
+	at := time.Time{} // none
+	if deadline != 0 {
+		at = deadline.Time()
+	}
+	_ = w.nc.SetReadDeadline(at) // fails on a closed connection, as the read then will
 }
 
 // forget makes the next until arm the deadline whatever it was: another
 // goroutine has changed it.
-func (w *wire) forget() { w.readUntil = longAgo }
+func (w *wire) forget() { w.readUntil = moment.Of(longAgo) }
 
 // writeBy arms the write deadline in the same way.
-func (w *wire) writeBy(deadline time.Time, slack time.Duration) {
+func (w *wire) writeBy(deadline moment.Moment, slack time.Duration) {
 	if late := w.writeUntil.Sub(deadline); late <= 0 && late > -slack {
 		return
 	}
 	w.writeUntil = deadline
-	_ = w.nc.SetWriteDeadline(deadline)
+	_ = w.nc.SetWriteDeadline(deadline.Time())
 }
 
 // reset closes the connection so that the peer sees that something is missing.

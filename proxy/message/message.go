@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // The ways in which a try fails. They are wrapped with what happened.
@@ -231,15 +233,15 @@ type Exchange struct {
 	Request  Request
 	Response Response // filled by a Try without error
 	Down     Downstream
-	Up       Upstream  // set by a Try without error; the caller releases it
-	Started  time.Time // when the head was complete
-	Sent     time.Time // when the present try began
-	Deadline time.Time // for the head of the answer
+	Up       Upstream      // set by a Try without error; the caller releases it
+	Started  time.Time     // when the head was complete
+	Sent     moment.Moment // when the present try began
+	Deadline moment.Moment // for the head of the answer
 
 	// Hedge is told of the present try, and at LateAt if it is not over then; nil:
 	// nobody is.
 	Hedge  Hedge
-	LateAt time.Time
+	LateAt moment.Moment
 
 	// AfterBody is how long after the last byte of the request's body the head
 	// of the answer may come, where that is later than Deadline. 0: Deadline

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -102,7 +103,7 @@ func (s *Set) Bound(ep *Endpoint, inside, percent int) int {
 func (s *Set) Marked(mark Mark) *Endpoint { return s.marked[mark] }
 
 // Cost is how long an endpoint is likely to let a call wait, by its weight.
-func (s *Set) Cost(ep *Endpoint, now time.Time) float64 {
+func (s *Set) Cost(ep *Endpoint, now moment.Moment) float64 {
 	cost := ep.Latency.Cost(ep.Link.Slots.InFlight(), now)
 	if s.Even() {
 		return cost

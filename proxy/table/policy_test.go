@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
@@ -177,7 +178,7 @@ func TestMarks(t *testing.T) {
 
 // Nobody goes to the slow one of two while the other is not ten times as busy.
 func TestPeakEWMAAvoidsTheSlow(t *testing.T) {
-	now := time.Now()
+	now := moment.Now()
 	s := some("peak_ewma", 1, 1)
 	fast, slow := s.Endpoints[0], s.Endpoints[1]
 	fast.Latency.Note(5*time.Millisecond, now)
@@ -194,7 +195,7 @@ func TestPeakEWMAAvoidsTheSlow(t *testing.T) {
 }
 
 func TestChoiceAllocs(t *testing.T) {
-	now := time.Now()
+	now := moment.Now()
 	for name, choose := range choices(now) {
 		s := some(name, equal(100)...)
 		if n := testing.AllocsPerRun(1000, func() { choose(s, 12345) }); n > 0 {
@@ -203,7 +204,7 @@ func TestChoiceAllocs(t *testing.T) {
 	}
 }
 
-func choices(now time.Time) map[string]func(s *Set, r uint64) *Endpoint {
+func choices(now moment.Moment) map[string]func(s *Set, r uint64) *Endpoint {
 	return map[string]func(s *Set, r uint64) *Endpoint{
 		"least_request": func(s *Set, r uint64) *Endpoint {
 			x, y := s.DrawTwo(r)
@@ -231,7 +232,7 @@ func choices(now time.Time) map[string]func(s *Set, r uint64) *Endpoint {
 }
 
 func BenchmarkChoice(b *testing.B) {
-	now := time.Now()
+	now := moment.Now()
 	for name, choose := range choices(now) {
 		s := some(name, equal(10_000)...)
 		for _, ep := range s.Endpoints {

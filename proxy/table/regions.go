@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/shaping/geo"
 )
 
@@ -128,7 +129,7 @@ func (s *Set) StateOf(ep *Endpoint, now time.Time) string {
 			}
 		}
 	}
-	if state := ep.State(now); state != Healthy || !ep.rising {
+	if state := ep.State(moment.Of(now)); state != Healthy || !ep.rising {
 		return state
 	}
 	return Rising
@@ -216,9 +217,9 @@ func scaled(part float64) uint64 {
 // the next one may that is set aside; zero if none is.
 func wellOf(endpoints []*Endpoint, now time.Time) (well int, next time.Time) {
 	for _, ep := range endpoints {
-		if ep.Well(now) {
+		if ep.Well(moment.Of(now)) {
 			well++
-		} else if until := ep.Outlier.Until(now); !until.IsZero() {
+		} else if until := ep.Outlier.Until(moment.Of(now)); !until.IsZero() {
 			next = sooner(next, until)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // in makes n endpoints of a region.
@@ -98,12 +99,12 @@ func TestEjectionMovesShares(t *testing.T) {
 		fn := k.function("f")
 		broken := fn.Set().Endpoints[0]
 		began := time.Now()
-		fn.Broke(broken, began) // for a second
+		fn.Broke(broken, moment.Of(began)) // for a second
 		synctest.Wait()
 		if got, want := k.shares("f"), "a 73.68 b 26.32"; got != want {
 			t.Fatalf("set aside: %s, want %s", got, want)
 		}
-		time.Sleep(time.Until(broken.Outlier.Until(began)) - 1)
+		time.Sleep(time.Until(broken.Outlier.Until(moment.Of(began))) - 1)
 		synctest.Wait()
 		if got, want := k.shares("f"), "a 73.68 b 26.32"; got != want {
 			t.Fatalf("a moment before: %s, want %s", got, want)
@@ -113,7 +114,7 @@ func TestEjectionMovesShares(t *testing.T) {
 		if got, want := k.shares("f"), "a 80.00 b 20.00"; got != want {
 			t.Fatalf("after: %s, want %s", got, want)
 		}
-		fn.Broke(broken, time.Now())
+		fn.Broke(broken, moment.Now())
 		synctest.Wait()
 		if broken.Outlier.Fared() {
 			fn.Shaken()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/shaping"
 )
 
@@ -88,7 +89,7 @@ func (r *Resilience) tell(function string, log *slog.Logger) {
 
 // Answered says how long an answer took that came at the moment now, where the limit
 // of calls in flight goes by that.
-func (f *Function) Answered(took time.Duration, now time.Time) {
+func (f *Function) Answered(took time.Duration, now moment.Moment) {
 	limit, changed := f.Adaptive.Note(took, f.Places.InFlight(), now)
 	if !changed {
 		return
@@ -130,7 +131,7 @@ func greatestLimit(c config.Concurrency) int {
 
 // Broke says that no connection to an endpoint stood, or that it broke before an
 // answer.
-func (f *Function) Broke(ep *Endpoint, now time.Time) {
+func (f *Function) Broke(ep *Endpoint, now moment.Moment) {
 	if ep.Outlier.Failed(now) {
 		f.ejected[Connection].Add(1)
 		f.Shaken()
@@ -139,7 +140,7 @@ func (f *Function) Broke(ep *Endpoint, now time.Time) {
 }
 
 // Outran says that a second try beside one at an endpoint had the answer first.
-func (f *Function) Outran(ep *Endpoint, now time.Time) {
+func (f *Function) Outran(ep *Endpoint, now moment.Moment) {
 	if ep.Outrun.Lost(now) && f.log != nil {
 		f.log.Info("endpoint asked last", "function", f.Name, "endpoint", ep.ID, "address", ep.Addr,
 			"cause", "hedged calls in a row were answered elsewhere first")
@@ -149,7 +150,7 @@ func (f *Function) Outran(ep *Endpoint, now time.Time) {
 // Fared says, where the operator has rules for outliers, whether a try brought
 // what it should; an endpoint that failed too often is set aside, if not too many
 // are already.
-func (f *Function) Fared(ep *Endpoint, well bool, now time.Time) {
+func (f *Function) Fared(ep *Endpoint, well bool, now moment.Moment) {
 	rules := f.OutlierDetection
 	if !ep.Outlier.Answered(well, rules, now) {
 		return

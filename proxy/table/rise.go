@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/shaping"
 )
 
@@ -50,7 +51,7 @@ func (w *watch) rise(endpoints []*Endpoint, now time.Time) (next time.Time) {
 		if came {
 			r = &riser{}
 		}
-		well := ep.Well(now)
+		well := ep.Well(moment.Of(now))
 		switch {
 		case !well:
 			r.since = time.Time{}

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/shaping"
 )
 
@@ -89,7 +90,7 @@ func TestSlowStartOfEndpoints(t *testing.T) {
 				want(t, k, "a0 20 a1 20 a2 20")
 
 				fn := k.function("f")
-				fn.Broke(fn.Set().Endpoints[1], time.Now()) // for a second
+				fn.Broke(fn.Set().Endpoints[1], moment.Now()) // for a second
 				want(t, k, "a0 20 a1 20 a2 20")
 				time.Sleep(time.Second + time.Millisecond)
 				want(t, k, "a0 20 a1 2 a2 20")

@@ -4,10 +4,10 @@ import (
 	"context"
 	"sort"
 	"sync/atomic"
-	"time"
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/proxy/message"
 	"github.com/weir-gateway/weir/shaping"
 )
@@ -121,7 +121,7 @@ type Link struct {
 
 // Well tells whether the endpoint may take any call at the moment now, if it has
 // room.
-func (l *Link) Well(now time.Time) bool {
+func (l *Link) Well(now moment.Moment) bool {
 	return !l.Doubted() && !l.Unhealthy() && !l.Outlier.Ejected(now)
 }
 
@@ -137,7 +137,7 @@ const (
 )
 
 // State tells how an endpoint is held to be at the moment now.
-func (l *Link) State(now time.Time) string {
+func (l *Link) State(now moment.Moment) string {
 	switch {
 	case l.Unhealthy():
 		return Unhealthy

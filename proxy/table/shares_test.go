@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-gateway/weir/config"
 	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // lab is a Keeper's arithmetic without a Keeper at work.
@@ -51,8 +52,8 @@ func drawRegions(t *rapid.T) (d drawn) {
 			case j%3 == 0:
 				ep.unhealthy.Store(true)
 			case j%3 == 1:
-				ep.Outlier.Failed(time.Now().Add(time.Hour))
-				ep.Outlier.Failed(time.Now())
+				ep.Outlier.Failed(moment.Now().Add(time.Hour))
+				ep.Outlier.Failed(moment.Now())
 			default:
 				ep.doubted.Store(true)
 			}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/shaping"
 )
 
@@ -154,7 +155,7 @@ const usualSlots = 100
 func roomFor(percent int, endpoints []*Endpoint, now time.Time) int {
 	sum := 0
 	for _, ep := range endpoints {
-		if !ep.Well(now) {
+		if !ep.Well(moment.Of(now)) {
 			continue
 		}
 		if ep.Endpoint.Slots > 0 { // as reported: a window that opens is no limit

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weir-gateway/weir/discovery"
+	"github.com/weir-gateway/weir/internal/moment"
 	"github.com/weir-gateway/weir/shaping"
 )
 
@@ -83,7 +84,7 @@ func TestWithdrawLeavesOtherRegionsAlone(t *testing.T) {
 		for _, ep := range f.Set().Endpoints {
 			links[ep.ID] = ep.Link
 		}
-		f.Gate.Enter(time.Now())
+		f.Gate.Enter(moment.Now())
 		if !links["a"].Slots.Take() {
 			t.Fatal("no slot")
 		}

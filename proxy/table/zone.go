@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-gateway/weir/config"
+	"github.com/weir-gateway/weir/internal/moment"
 )
 
 // Calls stay in this weir's zone where the function has it so (load_balancing.zones:
@@ -54,7 +55,7 @@ func (w *watch) zones(set *Set, policy config.LoadBalancing, now time.Time) *Zon
 	}
 	pulls, whole := map[string]int{}, 0
 	for _, ep := range set.Endpoints {
-		if ep.Well(now) {
+		if ep.Well(moment.Of(now)) {
 			pulls[ep.Zone] += ep.Pull()
 			whole += ep.Pull()
 		}
