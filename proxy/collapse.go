@@ -112,14 +112,14 @@ func (c *Call) followUntil(until time.Time, passed error) error {
 // itself.
 func (c *Call) question() (question []byte, ok bool) {
 	r := &c.Request
-	method := string(r.Method)
+	fetches := string(r.Method) == "GET" || string(r.Method) == "HEAD"
 	bodiless := r.Framing == message.NoBody || r.Framing == message.Sized && r.Length == 0
-	if method != "GET" && method != "HEAD" || !bodiless || r.Upgrade != nil || c.detached ||
+	if !fetches || !bodiless || r.Upgrade != nil || c.detached ||
 		c.from != nil { // of another function's answers nobody knows
 		return nil, false
 	}
 	start := len(c.scratch)
-	b := append(c.scratch, method[0], byte(c.priority()), 0) // who is to be let go first does not wait for one that is not
+	b := append(c.scratch, r.Method[0], byte(c.priority()), 0) // who is to be let go first does not wait for one that is not
 	parts := byte(0)                                         // those of which most calls have none
 	b = table.AppendPart(table.AppendPart(b, r.Authority), r.Path)
 	for i := range r.Added { // what the endpoint is told of how it has come

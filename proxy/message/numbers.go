@@ -84,7 +84,9 @@ type Key struct {
 func NewKey(name []byte) Key { return Key{name, numberFor(name)} }
 
 // Is tells whether the field has that name, whatever its case.
-func (k *Key) Is(f *Field) bool {
+func (k *Key) Is(f *Field) bool { return len(f.Name) == len(k.Name) && k.isOf(f) }
+
+func (k *Key) isOf(f *Field) bool {
 	if k.Number != 0 && f.Number != 0 {
 		return k.Number == f.Number
 	}

@@ -12,7 +12,7 @@ import (
 // carryNear fills in how much each region takes of what those nearer leave.
 func (s *Split) carryNear(f config.Failover) {
 	carry, panics := shaping.Carry(s.inputs(), failoverOf(f))
-	s.Nearest, s.PanicNear, s.callable = true, panics, nil
+	s.Nearest, s.PanicNear, s.callable, s.near = true, panics, nil, nil
 	for i := range s.Regions {
 		r := &s.Regions[i]
 		r.carry = scaled(carry[i])
@@ -20,6 +20,7 @@ func (s *Split) carryNear(f config.Failover) {
 		r.Set.Zones = r.Set.Zones.of(1)
 		if r.carry > 0 {
 			s.callable = append(s.callable, r.Set.Endpoints...)
+			s.near = append(s.near, r)
 		}
 	}
 }
@@ -39,37 +40,23 @@ func (s *Split) inputs() []shaping.Region {
 // ByDistance are the regions that may be asked: the first priority first, in it the
 // nearest to at. They are in room, if that has room for them.
 func (s *Split) ByDistance(at geo.Point, room []*Region) []*Region {
-	var far [8]float64
-	regions, near := room[:0], far[:0]
-	for i := range s.Regions {
-		r := &s.Regions[i]
-		if r.carry == 0 {
-			continue
+	regions := append(room[:0], s.near...)
+	for i := 1; i < len(regions); i++ { // they are few
+		for k := i; k > 0 && regions[k].goesBefore(regions[k-1], &at); k-- {
+			regions[k], regions[k-1] = regions[k-1], regions[k]
 		}
-		place, closeness := len(near), r.closeness(&at)
-		regions, near = append(regions, r), append(near, closeness)
-		for ; place > 0; place-- {
-			before := regions[place-1]
-			if !r.goesBefore(before, closeness, near[place-1]) {
-				break
-			}
-			regions[place], near[place] = before, near[place-1]
-		}
-		regions[place], near[place] = r, closeness
 	}
 	return regions
 }
 
 // Before tells whether a client at that place would rather have the region than another.
-func (r *Region) Before(other *Region, at geo.Point) bool {
-	return r.goesBefore(other, r.closeness(&at), other.closeness(&at))
-}
+func (r *Region) Before(other *Region, at geo.Point) bool { return r.goesBefore(other, &at) }
 
-func (r *Region) goesBefore(other *Region, closeness, others float64) bool {
+func (r *Region) goesBefore(other *Region, at *geo.Point) bool {
 	if r.Priority != other.Priority {
 		return r.Priority < other.Priority
 	}
-	return closeness > others
+	return r.closeness(at) > other.closeness(at)
 }
 
 // closeness of the region to a place; one without a place of its own is farther than all.

@@ -31,6 +31,7 @@ type Split struct {
 	Spilling bool
 
 	callable []*Endpoint // in regions with a share
+	near     []*Region   // that may be asked by clients of which somebody knows where they are
 	failover config.Failover
 }
 

@@ -82,26 +82,33 @@ func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []by
 	if len(fields) > mostAsked {
 		return b, false
 	}
-	var room [mostAsked]uint16 // of each field that counts its place, and in the lower byte which it is
-	all := room[:0]
+	var all [mostAsked]uint16 // of each field that counts its place, and in the lower byte which it is
+	n := 0
 	for i := range fields {
 		f := &fields[i]
 		if f.Drop {
 			continue
 		}
-		at := s.place(f.ID, f.Number, f.Name)
-		if at == unknown {
-			return b, false
+		at := s.byNumber[f.Number] // that of no number is unknown
+		if f.ID != message.Other && f.ID != message.XForwarded {
+			at = s.byID[f.ID]
+		} else if at == unknown {
+			at = s.byName(f.Name)
 		}
-		if at == noDifference {
+		switch at {
+		case unknown:
+			return b, false
+		case noDifference:
 			continue
 		}
-		all = append(all, uint16(at)<<8|uint16(i)) //nolint:gosec // both are small
-		for k := len(all) - 1; k > 0 && all[k] < all[k-1]; k-- {
-			all[k], all[k-1] = all[k-1], all[k]
+		word, k := uint16(at)<<8|uint16(i), n //nolint:gosec // both are small
+		for ; k > 0 && all[k-1] > word; k-- {
+			all[k] = all[k-1]
 		}
+		all[k] = word
+		n++
 	}
-	for _, word := range all {
+	for _, word := range all[:n] {
 		b = AppendPart(append(b, byte(word>>8)), fields[word&0xff].Value)
 	}
 	return b, true
@@ -120,17 +127,14 @@ func AppendPart(b, part []byte) []byte {
 // Covers tells whether all who have asked the same have the same value of a field
 // that an answer varies by, or all have none.
 func (s *Sameness) Covers(name []byte) bool {
-	return s.place(message.Lookup(name), message.NumberOf(name), name) != noDifference
+	if id := message.Lookup(name); id != message.Other && id != message.XForwarded {
+		return s.byID[id] != noDifference
+	}
+	return s.byName(name) != noDifference
 }
 
-// place is where a field stands in the question.
-func (s *Sameness) place(id message.ID, number message.Number, name []byte) int8 {
-	if id != message.Other && id != message.XForwarded {
-		return s.byID[id]
-	}
-	if at := s.byNumber[number]; at != unknown { // that of no number is
-		return at
-	}
+// byName is where a field stands in the question that weir does not know otherwise.
+func (s *Sameness) byName(name []byte) int8 {
 	if len(name) >= len(s.places) {
 		return unknown
 	}

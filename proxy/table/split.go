@@ -168,20 +168,28 @@ func FieldValue(fields []message.Field, name []byte) []byte {
 // CookieValue is that of the first cookie with a name; nil if there is none.
 func CookieValue(fields []message.Field, name []byte) []byte {
 	for i := range fields {
-		rest := cookiesIn(&fields[i])
-		if !bytes.Contains(rest, name) { // most clients have other cookies only
-			continue
-		}
-		for len(rest) > 0 {
-			var pair []byte
-			pair, rest = cutAt(rest, ';')
-			pair = message.Trim(pair)
-			if n := len(name); len(pair) > n && pair[n] == '=' && bytes.Equal(pair[:n], name) {
-				return unquoted(pair[n+1:])
+		if cookies := cookiesIn(&fields[i]); len(cookies) > len(name) {
+			if value, ok := cookieIn(cookies, name); ok {
+				return value
 			}
 		}
 	}
 	return nil
+}
+
+func cookieIn(cookies, name []byte) (value []byte, ok bool) {
+	if !bytes.Contains(cookies, name) { // most clients have others only
+		return nil, false
+	}
+	for len(cookies) > 0 {
+		var pair []byte
+		pair, cookies = cutAt(cookies, ';')
+		pair = message.Trim(pair)
+		if n := len(name); len(pair) > n && pair[n] == '=' && bytes.Equal(pair[:n], name) {
+			return unquoted(pair[n+1:]), true
+		}
+	}
+	return nil, false
 }
 
 // hash is FNV-1a, which every weir computes alike, mixed (mix).
