@@ -120,7 +120,7 @@ func (c *Call) question() (question []byte, ok bool) {
 	}
 	start := len(c.scratch)
 	b := append(c.scratch, r.Method[0], byte(c.priority()), 0) // who is to be let go first does not wait for one that is not
-	parts := byte(0)                                         // those of which most calls have none
+	parts := byte(0)                                           // those of which most calls have none
 	b = table.AppendPart(table.AppendPart(b, r.Authority), r.Path)
 	for i := range r.Added { // what the endpoint is told of how it has come
 		if r.Added[i].ID == message.XForwardedProto { // host and port are the next
