@@ -11,21 +11,12 @@ func (c *Call) Tenant() (tenant []byte) {
 	if c.table == nil || c.table.TenantHeader.Name == nil || !c.Client.Trusted {
 		return nil
 	}
-	found := false
-	for i := range c.Request.Fields {
-		f := &c.Request.Fields[i]
-		if f.Drop || !c.table.TenantHeader.Is(f) {
-			continue
-		}
-		if found {
-			return nil
-		}
-		tenant, found = f.Value, true
-	}
-	if len(tenant) == 0 {
+	fields, name := c.Request.Fields, &c.table.TenantHeader
+	i := name.Find(fields)
+	if i < 0 || name.Find(fields[i+1:]) >= 0 || len(fields[i].Value) == 0 {
 		return nil
 	}
-	return tenant
+	return fields[i].Value
 }
 
 // tenantKey is what the calls of the tenant are counted under; those without one are

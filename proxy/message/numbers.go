@@ -83,10 +83,19 @@ type Key struct {
 // NewKey makes the Key of a name, which is best written as most clients do.
 func NewKey(name []byte) Key { return Key{name, numberFor(name)} }
 
-// Is tells whether the field has that name, whatever its case.
-func (k *Key) Is(f *Field) bool { return len(f.Name) == len(k.Name) && k.isOf(f) }
+// Find is where the first of the fields is that passes and has the Key's name; -1 if there
+// is none.
+func (k *Key) Find(fields []Field) int {
+	for i := range fields {
+		if f := &fields[i]; len(f.Name) == len(k.Name) && !f.Drop && k.Is(f) {
+			return i
+		}
+	}
+	return -1
+}
 
-func (k *Key) isOf(f *Field) bool {
+// Is tells whether the field has that name, whatever its case.
+func (k *Key) Is(f *Field) bool {
 	if k.Number != 0 && f.Number != 0 {
 		return k.Number == f.Number
 	}

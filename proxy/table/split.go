@@ -152,10 +152,8 @@ func (s *split) sticks(r *message.Request) (value []byte) {
 
 // FieldOf is the value of the first field that is the Key's; nil if there is none.
 func FieldOf(fields []message.Field, key *message.Key) []byte {
-	for i := range fields {
-		if f := &fields[i]; !f.Drop && key.Is(f) {
-			return f.Value
-		}
+	if i := key.Find(fields); i >= 0 {
+		return fields[i].Value
 	}
 	return nil
 }
