@@ -130,7 +130,7 @@ func (c *Call) describe() {
 		port = c.said(message.XForwardedPort, port)
 	}
 	c.add(message.XForwardedFor, from)
-	c.add(message.XForwardedProto, proto) // these three in a row: see question
+	c.add(message.XForwardedProto, proto) // these three in a row: see ask
 	c.add(message.XForwardedHost, host)
 	c.add(message.XForwardedPort, port)
 	if c.Client.Forwarded {

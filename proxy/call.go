@@ -89,6 +89,7 @@ type Call struct {
 	quotas    [config.MostLimits]shaping.Quota // what is left to its key of each
 	limitedBy int                              // which of them turned it away
 
+	question  *table.Question // by which that is seen; Begin leaves it
 	lead      table.Lead      // while others may follow
 	flight    *table.Flight   // of those who do, when its answer is in and they are to have it
 	follower  table.Follower  // while it follows another, and reads its answer
@@ -130,12 +131,12 @@ func (c *Call) Begin() {
 		c.Response.Fields = nil
 	}
 	fields, scratch, answered := c.Request.Fields[:0], c.Request.Scratch[:0], c.Response.Fields[:0]
-	down, client, texts, dated := c.Down, c.Client, c.scratch[:0], c.dated
+	down, client, texts, dated, question := c.Down, c.Client, c.scratch[:0], c.dated, c.question
 	// Emptied in place: a literal with values would be made on the stack first, and
 	// a goroutine's stack stays as large as it once was while its call is held.
 	*c = Call{}
 	c.Request.Fields, c.Request.Scratch, c.Response.Fields = fields, scratch, answered
-	c.Down, c.Client, c.scratch, c.dated = down, client, texts, dated
+	c.Down, c.Client, c.scratch, c.dated, c.question = down, client, texts, dated, question
 }
 
 // Forget lets go of everything the Call refers to, its buffers aside.
@@ -144,6 +145,9 @@ func (c *Call) Forget() {
 	clear(c.added[:])
 	clear(c.Request.Fields[:cap(c.Request.Fields)])
 	clear(c.Response.Fields[:cap(c.Response.Fields)])
+	if c.question != nil {
+		c.question.Forget()
+	}
 	c.Down, c.Client = nil, message.Client{}
 }
 

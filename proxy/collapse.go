@@ -47,15 +47,14 @@ var collapsedField = message.Field{Name: []byte("X-Weir-Collapsed"), Value: []by
 // lead. If it has its answer then, that is in ours.
 func (c *Call) join() error {
 	c.asked = c.fn.Sameness
-	question, ok := c.question()
-	if !ok {
+	if !c.ask() {
 		return nil
 	}
 	cold := c.fn.Start != nil && c.fn.Start.Status().State != "warm"
 	if cold && c.to.WhileCold != nil && (c.takesPage() || c.fallback() != nil) {
 		return nil // in line it gets something else soon
 	}
-	if c.fn.Flights.Join(&c.lead, &c.follower, c.Down, c.to, question, c.fn.Collapse, c.Started) != table.Follows {
+	if c.fn.Flights.Join(&c.lead, &c.follower, c.Down, c.to, c.question, c.fn.Collapse, c.Started) != table.Follows {
 		return nil
 	}
 	began := c.since()
@@ -108,49 +107,30 @@ func (c *Call) followUntil(until time.Time, passed error) error {
 	}
 }
 
-// question is what the call asks for, made in its scratch. ok is false if it goes by
-// itself.
-func (c *Call) question() (question []byte, ok bool) {
+// ask puts together what the call asks for. ok is false if it goes by itself.
+func (c *Call) ask() (ok bool) {
 	r := &c.Request
 	fetches := string(r.Method) == "GET" || string(r.Method) == "HEAD"
 	bodiless := r.Framing == message.NoBody || r.Framing == message.Sized && r.Length == 0
 	if !fetches || !bodiless || r.Upgrade != nil || c.detached ||
 		c.from != nil { // of another function's answers nobody knows
-		return nil, false
+		return false
 	}
-	start := len(c.scratch)
-	b := append(c.scratch, r.Method[0], byte(c.priority()), 0) // who is to be let go first does not wait for one that is not
-	parts := byte(0)                                           // those of which most calls have none
-	b = table.AppendPart(table.AppendPart(b, r.Authority), r.Path)
-	for i := range r.Added { // what the endpoint is told of how it has come
-		if r.Added[i].ID == message.XForwardedProto { // host and port are the next
-			b = table.AppendPart(table.AppendPart(b, r.Added[i].Value), r.Added[i+2].Value)
-			if host := r.Added[i+1].Value; !bytes.Equal(host, r.Authority) {
-				parts |= 1
-				b = table.AppendPart(b, host)
-			}
+	if c.question == nil {
+		c.question = new(table.Question)
+	}
+	q := c.question
+	q.Method, q.Authority, q.Path = r.Method, r.Authority, r.Path
+	q.NewHost, q.NewPath, q.Query = r.NewHost, r.NewPath, r.Query
+	q.Priority = int8(c.priority()) // who is to be let go first does not wait for one that is not
+	for i := range r.Added {        // the three are in a row
+		if r.Added[i].ID == message.XForwardedProto {
+			q.Proto, q.Host, q.Port = r.Added[i].Value, r.Added[i+1].Value, r.Added[i+2].Value
 			break
 		}
 	}
-	if r.NewHost != nil {
-		parts |= 2
-		b = table.AppendPart(b, r.NewHost)
-	}
-	if r.NewPath != nil {
-		parts |= 4
-		b = table.AppendPart(b, r.NewPath)
-	}
-	if r.Query != nil {
-		parts |= 8
-		b = table.AppendPart(b, r.Query)
-	}
-	b[start+2] = parts
-	for _, id := range c.asked.Told {
-		b = table.AppendPart(b, message.Get(r.Added, id))
-	}
-	b, ok = c.asked.AppendFields(b, r.Fields[:len(r.Fields)-c.to.Action.Request.Added()]) // those are the same of all
-	c.scratch = b
-	return b[start:], ok
+	fields := r.Fields[:len(r.Fields)-c.to.Action.Request.Added()] // those are the same of all
+	return c.asked.Ask(q, fields, r.Added)
 }
 
 // ground lets nobody follow any more, and ends the call's flight, if it is one, without an

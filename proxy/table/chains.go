@@ -1,16 +1,6 @@
 package table
 
-import (
-	"bytes"
-	"hash/maphash"
-)
-
-// A question is the hash of what a call asks for, as far as others are answered with it.
-type question uint64
-
-var questionSeed = maphash.MakeSeed()
-
-func questionOf(text []byte) question { return question(maphash.Bytes(questionSeed, text)) }
+import "bytes"
 
 // chains are flights by their questions, in at least as many lists as there are flights.
 // In a map what comes and goes with each call took as long as all else of a flight. The

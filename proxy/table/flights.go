@@ -23,6 +23,7 @@ type Flights struct {
 	apart   map[question]time.Time // of which nobody waits for another before that moment
 	swept   time.Time              // when what is over was taken out of apart
 	free    []*Flight              // that have ended, for calls to come
+	text    []byte                 // what the one asks for who joins just now
 	waiting int                    // how many follow
 	bytes   int                    // of answers
 	ended   bool
@@ -68,16 +69,16 @@ const apartFor = 10 * time.Second
 const mostApart = 1000
 
 // Join has a call follow the one that asks the same, or be the one that others may
-// follow: with Leads l does, and text is to stay as it is until l is Known. With Follows
+// follow: with Leads l does, and q is to stay as it is until l is Known. With Follows
 // the caller owes a Leave.
-func (f *Flights) Join(l *Lead, w *Follower, p coldstart.Parker, to *Route, text []byte, s *config.Collapse, now time.Time) Verdict {
-	l.flights, l.question, l.to, l.text, l.settings = f, questionOf(text), to, text, s
+func (f *Flights) Join(l *Lead, w *Follower, p coldstart.Parker, to *Route, q *Question, s *config.Collapse, now time.Time) Verdict {
+	l.flights, l.question, l.to, l.settings = f, q, to, s
 	if l.standAlone() {
 		return Leads
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	spot := f.occupyLocked(l.question)
+	spot := f.occupyLocked(q.hash)
 	defer spot.releaseLocked()
 	verdict := f.joinLocked(l, w, p, now)
 	if verdict != Leads {
@@ -92,11 +93,15 @@ func (f *Flights) joinLocked(l *Lead, w *Follower, p coldstart.Parker, now time.
 	}
 	if len(f.apart) > 0 {
 		f.sweepLocked(now)
-		if until, known := f.apart[l.question]; known && now.Before(until) {
+		if until, known := f.apart[l.question.hash]; known && now.Before(until) {
 			return Alone
 		}
 	}
-	flight := f.open.find(l.question, l.to, l.text)
+	f.text = l.question.appendText(f.text[:0])
+	flight := f.open.find(l.question.hash, l.to, f.text)
+	if cap(f.text) > longestFree {
+		f.text = nil
+	}
 	if flight == nil {
 		l.flight = f.openLocked(l)
 		return Leads
@@ -117,7 +122,7 @@ func (f *Flights) joinLocked(l *Lead, w *Follower, p coldstart.Parker, now time.
 
 // openLocked makes a flight of a call, which others may follow.
 func (f *Flights) openLocked(l *Lead) *Flight {
-	fl := f.newLocked(l.settings, l.question, l.to, l.text)
+	fl := f.newLocked(l)
 	f.addLocked(fl)
 	return fl
 }
@@ -138,14 +143,14 @@ func (f *Flights) sweepLocked(now time.Time) {
 	f.careful.Store(f.ended || len(f.apart) > 0)
 }
 
-func (f *Flights) newLocked(s *config.Collapse, q question, to *Route, text []byte) *Flight {
+func (f *Flights) newLocked(l *Lead) *Flight {
 	var fl *Flight
 	if last := len(f.free) - 1; last < 0 {
 		fl = &Flight{flights: f}
 	} else {
 		fl, f.free = f.free[last], f.free[:last]
 	}
-	fl.Settings, fl.question, fl.to, fl.text = s, q, to, append(fl.text[:0], text...)
+	fl.Settings, fl.question, fl.to, fl.text = l.settings, l.question.hash, l.to, l.question.appendText(fl.text[:0])
 	return fl
 }
 

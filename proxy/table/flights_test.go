@@ -17,6 +17,13 @@ import (
 	"github.com/weir-gateway/weir/proxy/message"
 )
 
+// asking is what a call asks for that asks for that text.
+func asking(text string) *Question {
+	q := &Question{Path: []byte(text)}
+	q.begin()
+	return q
+}
+
 // A passenger is a call that has joined, as the model sees it.
 type passenger struct {
 	lead     Lead
@@ -63,7 +70,7 @@ func (p *passenger) known() *Flight {
 func TestFlightsAsTheModel(t *testing.T) {
 	questions := []string{"a", "b", "c"}
 	var all spots
-	for i := 0; all.of(questionOf([]byte(questions[2]))) != all.of(questionOf([]byte("a"))); i++ { // one that stands where another does
+	for i := 0; all.of(asking(questions[2]).hash) != all.of(asking("a").hash); i++ { // one that stands where another does
 		questions[2] = fmt.Sprint(i)
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -97,8 +104,8 @@ func TestFlightsAsTheModel(t *testing.T) {
 				p := &passenger{parker: make(parker, 1), of: rapid.SampledFrom(questions).Draw(t, "question")}
 				waiting, _ := f.Waiting()
 				open := slices.ContainsFunc(all, func(o *passenger) bool { return o.of == p.of && o.isOpen(&f) })
-				verdict := f.Join(&p.lead, &p.follower, p.parker, nil, []byte(p.of), s, now)
-				apart := now.Before(f.apart[questionOf([]byte(p.of))])
+				verdict := f.Join(&p.lead, &p.follower, p.parker, nil, asking(p.of), s, now)
+				apart := now.Before(f.apart[asking(p.of).hash])
 				want := Follows
 				switch {
 				case f.ended, apart, open && waiting >= s.MaxFollowers:
@@ -201,7 +208,7 @@ func TestFlightHandedOverBesideAnother(t *testing.T) {
 	now := time.Now()
 	var first, otherLead Lead
 	var second, third, other Follower
-	join := func(l *Lead, w *Follower) Verdict { return f.Join(l, w, make(parker, 1), nil, []byte("a"), s, now) }
+	join := func(l *Lead, w *Follower) Verdict { return f.Join(l, w, make(parker, 1), nil, asking("a"), s, now) }
 	join(&first, &second)
 	join(new(Lead), &second)
 	join(new(Lead), &third)
@@ -223,7 +230,7 @@ func TestApartIsForgotten(t *testing.T) {
 	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
 	now := time.Now()
 	for i := range 50 {
-		question, l, w := fmt.Append(nil, i), &Lead{}, &Follower{}
+		question, l, w := asking(fmt.Sprint(i)), &Lead{}, &Follower{}
 		f.Join(l, w, make(parker, 1), nil, question, s, now)
 		f.Join(new(Lead), w, make(parker, 1), nil, question, s, now)
 		flight := l.Known()
@@ -235,7 +242,7 @@ func TestApartIsForgotten(t *testing.T) {
 	if n := len(f.apart); n > 2 {
 		t.Errorf("%d are remembered", n)
 	}
-	f.Join(new(Lead), &Follower{}, make(parker, 1), nil, []byte("b"), s, now.Add(apartFor))
+	f.Join(new(Lead), &Follower{}, make(parker, 1), nil, asking("b"), s, now.Add(apartFor))
 	if len(f.apart) > 0 || f.careful.Load() {
 		t.Errorf("when all is over %d are remembered, careful: %v", len(f.apart), f.careful.Load())
 	}
@@ -249,19 +256,19 @@ func TestQuestionsOfOneHash(t *testing.T) {
 	now := time.Now()
 	join := func(to *Route, text string) (*Lead, *Follower, Verdict) {
 		l, w := &Lead{}, &Follower{}
-		verdict := f.Join(l, w, make(parker, 1), to, []byte(text), s, now)
+		verdict := f.Join(l, w, make(parker, 1), to, asking(text), s, now)
 		return l, w, verdict
 	}
 	first, _, _ := join(nil, "z")
 	first.Known() // from now on they stand alone
 	lead, _, _ := join(nil, "a")
-	lead.text = []byte("b") // as if the two had one hash
+	lead.question.Path = []byte("b") // as if the two had one hash
 	for to, want := range map[*Route]Verdict{nil: Leads, {}: Leads} {
 		if _, _, verdict := join(to, "a"); verdict != want {
 			t.Errorf("by %v: %d", to, verdict)
 		}
 	}
-	if _, w, verdict := join(nil, "a"); verdict != Follows || string(w.flight.text) != "a" {
+	if _, w, verdict := join(nil, "a"); verdict != Follows || !bytes.Equal(w.flight.text, asking("a").appendText(nil)) {
 		t.Errorf("%d, those who ask %q", verdict, w.flight.text)
 	}
 }
@@ -279,7 +286,7 @@ func TestFlightsAtOnce(t *testing.T) {
 			var l Lead
 			var w Follower
 			for range 3000 {
-				switch f.Join(&l, &w, park, nil, of, s, time.Now()) {
+				switch f.Join(&l, &w, park, nil, asking(string(of)), s, time.Now()) {
 				case Follows:
 					for w.Verdict() == Follows {
 						<-park
@@ -315,7 +322,7 @@ func TestManyFlights(t *testing.T) {
 	var leads []*Lead
 	for i := range 10 * leastChains {
 		l := &Lead{}
-		if verdict := f.Join(l, &Follower{}, make(parker, 1), nil, fmt.Append(nil, i), s, now); verdict != Leads {
+		if verdict := f.Join(l, &Follower{}, make(parker, 1), nil, asking(fmt.Sprint(i)), s, now); verdict != Leads {
 			t.Fatalf("%d joined as %d", i, verdict)
 		}
 		leads = append(leads, l)
@@ -325,7 +332,7 @@ func TestManyFlights(t *testing.T) {
 	}
 	for i, l := range leads {
 		w := &Follower{}
-		verdict := f.Join(new(Lead), w, make(parker, 1), nil, fmt.Append(nil, i), s, now)
+		verdict := f.Join(new(Lead), w, make(parker, 1), nil, asking(fmt.Sprint(i)), s, now)
 		flight := l.Known()
 		if verdict != Follows || w.flight != flight || !flight.Depart() {
 			t.Fatalf("%d is not found", i)
@@ -346,9 +353,9 @@ func TestFlightsAreUsedAgain(t *testing.T) {
 	s := &config.Collapse{MaxBytes: 100, MaxFollowers: 10}
 	now := time.Now()
 	var w Follower
-	question, park := bytes.Repeat([]byte("a"), 200), make(parker, 1)
-	join := func(l *Lead, text []byte) {
-		if verdict := f.Join(l, &w, park, nil, text, s, now); verdict != Leads {
+	question, park := asking(strings.Repeat("a", 200)), make(parker, 1)
+	join := func(l *Lead, q *Question) {
+		if verdict := f.Join(l, &w, park, nil, q, s, now); verdict != Leads {
 			t.Fatalf("it joins as %d", verdict)
 		}
 	}
@@ -363,7 +370,7 @@ func TestFlightsAreUsedAgain(t *testing.T) {
 			join(&one, question)
 			if crowded {
 				f.mu.Lock()
-				f.occupyLocked(one.question) // as who asks for something else does
+				f.occupyLocked(one.question.hash) // as who asks for something else does
 				f.mu.Unlock()
 			}
 			depart(&one)
@@ -374,7 +381,7 @@ func TestFlightsAreUsedAgain(t *testing.T) {
 	all := make([]Lead, 2*mostFree)
 	f.careful.Store(true)
 	for i := range all {
-		join(&all[i], fmt.Append(nil, i))
+		join(&all[i], asking(fmt.Sprint(i)))
 	}
 	for i := range all {
 		depart(&all[i])
@@ -382,7 +389,7 @@ func TestFlightsAreUsedAgain(t *testing.T) {
 	if n := len(f.free); n != mostFree {
 		t.Errorf("%d are kept, want %d", n, mostFree)
 	}
-	join(&one, bytes.Repeat([]byte("a"), longestFree+1))
+	join(&one, asking(strings.Repeat("a", longestFree+1)))
 	depart(&one)
 	if n := len(f.free); n != mostFree-1 {
 		t.Errorf("%d are kept, want %d without that of a long question", n, mostFree-1)
@@ -419,15 +426,18 @@ func TestSamenessIsThatOfValues(t *testing.T) {
 			return a
 		}
 		a, b := draw(), draw()
-		one, ok1 := s.AppendFields(nil, a.fields)
-		two, ok2 := s.AppendFields(nil, b.fields)
+		var one, two Question
+		ok1, ok2 := s.Ask(&one, a.fields, nil), s.Ask(&two, b.fields, nil)
 		same := fmt.Sprintf("%q", a.values) == fmt.Sprintf("%q", b.values)
-		if !ok1 || !ok2 || bytes.Equal(one, two) != same {
-			t.Fatalf("%q and %q: %v, want %v", a.values, b.values, bytes.Equal(one, two), same)
+		if equal := bytes.Equal(one.appendText(nil), two.appendText(nil)); !ok1 || !ok2 || equal != same {
+			t.Fatalf("%q and %q: %v, want %v", a.values, b.values, equal, same)
+		}
+		if same && one.hash != two.hash {
+			t.Fatalf("%q has two hashes", a.values)
 		}
 		stranger := message.Field{Name: []byte(rapid.SampledFrom([]string{"Cookie", "Content-Type", "X-Forwarded-Of", "x", "sec-", "x-a-", strings.Repeat("x-a", 30)}).Draw(t, "stranger"))}
 		stranger.ID = message.Lookup(stranger.Name)
-		if _, ok := s.AppendFields(nil, append(a.fields, stranger)); ok {
+		if s.Ask(&one, append(a.fields, stranger), nil) {
 			t.Fatalf("%s makes no difference", stranger.Name)
 		}
 	})

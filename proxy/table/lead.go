@@ -16,9 +16,8 @@ type Lead struct {
 	flights  *Flights // nil: it leads nobody
 	spot     *spot    // where it came to stand alone; nil: nowhere
 	flight   *Flight  // guarded by the lock of flights, if it has a spot
-	question question
+	question *Question
 	to       *Route
-	text     []byte
 	settings *config.Collapse
 }
 
@@ -31,7 +30,7 @@ func (l *Lead) standAlone() bool {
 	if all == nil || l.flights.careful.Load() {
 		return false
 	}
-	spot := all.of(l.question)
+	spot := all.of(l.question.hash)
 	if !spot.lead.CompareAndSwap(nil, l) {
 		return false
 	}

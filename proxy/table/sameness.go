@@ -1,7 +1,6 @@
 package table
 
 import (
-	"encoding/binary"
 	"math"
 
 	"github.com/weir-gateway/weir/config"
@@ -16,9 +15,9 @@ type Sameness struct {
 	byID     [message.XForwarded]int8
 	byNumber [math.MaxUint8 + 1]int8
 	places   [message.LongestName + 1][]place
-	// Told are the fields in the question that weir writes into requests, whatever the
+	// told are the fields in the question that weir writes into requests, whatever the
 	// client says: the same value is not known from the client's own.
-	Told []message.ID
+	told []message.ID
 }
 
 // A place is where a field stands in the question, from 1 on.
@@ -42,7 +41,7 @@ func newSameness(fn *config.Function) *Sameness {
 		s.addNumbered(name, int8(1+i)) //nolint:gosec // of few
 		switch id := message.Lookup([]byte(name)); id {
 		case message.XForwardedFor, message.Forwarded, message.XRequestID:
-			s.Told = append(s.Told, id)
+			s.told = append(s.told, id)
 		}
 	}
 	for _, name := range append([]string{fn.Deadline.Header}, fn.Collapse.Ignore...) {
@@ -73,17 +72,13 @@ func (s *Sameness) add(name string, at int8) {
 	s.places[len(name)] = append(s.places[len(name)], place{fieldName(name), at})
 }
 
-// mostAsked is more fields than clients send.
-const mostAsked = 64
-
-// AppendFields adds what of the fields belongs to the question. ok is false if one of
-// them may make a difference of which nothing is known.
-func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []byte, ok bool) {
-	if len(fields) > mostAsked {
-		return b, false
+// Ask completes a Question with what of the client's fields belongs to it, and of those
+// that weir has added. ok is false if one may make a difference of which nothing is known.
+func (s *Sameness) Ask(q *Question, fields, added []message.Field) (ok bool) {
+	q.begin()
+	for i, id := range s.told {
+		q.add(-1-i, message.Get(added, id))
 	}
-	var all [mostAsked]uint16 // of each field that counts its place, and in the lower byte which it is
-	n := 0
 	for i := range fields {
 		f := &fields[i]
 		if f.Drop {
@@ -97,31 +92,13 @@ func (s *Sameness) AppendFields(b []byte, fields []message.Field) (question []by
 		}
 		switch at {
 		case unknown:
-			return b, false
+			return false
 		case noDifference:
-			continue
+		default:
+			q.add(int(at), f.Value)
 		}
-		word, k := uint16(at)<<8|uint16(i), n //nolint:gosec // both are small
-		for ; k > 0 && all[k-1] > word; k-- {
-			all[k] = all[k-1]
-		}
-		all[k] = word
-		n++
 	}
-	for _, word := range all[:n] {
-		b = AppendPart(append(b, byte(word>>8)), fields[word&0xff].Value)
-	}
-	return b, true
-}
-
-// AppendPart adds a part of the question. It is plain where it ends.
-func AppendPart(b, part []byte) []byte {
-	if len(part) < 1<<7 {
-		b = append(b, byte(len(part)))
-	} else {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-	}
-	return append(b, part...)
+	return true
 }
 
 // Covers tells whether all who have asked the same have the same value of a field
