@@ -81,9 +81,14 @@ func (s *stage) start(t *testing.T, settings string, p parts) *gateway {
 	return start(t, doc, p)
 }
 
-// raise puts an instance there.
+// raise puts an instance there, as soon as somebody watches.
 func (s *stage) raise(t *testing.T, slots int, h http.HandlerFunc) {
 	t.Helper()
+	eventually(t, "somebody watches", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.report != nil
+	})
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	s.set(discovery.Endpoint{ID: "i", Addr: server.Listener.Addr().String(), Weight: 1, Slots: slots})
