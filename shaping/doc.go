@@ -12,7 +12,7 @@
 // Invariants
 //
 //   - What a call meets that goes well is a few atomics, or frozen: no lock but
-//     the Limiter's, no clock, no allocation. The caller brings the moment.
+//     the Limiter's and the Crowd's, no clock, no allocation. The caller brings the moment.
 //   - What was taken is given back once.
 //
 // Not here: HTTP, metrics (numbers are exposed, others publish them), the

@@ -42,6 +42,20 @@ func TestMoment(t *testing.T) {
 	})
 }
 
+// What is to be over in centuries is not over.
+func TestFarMoments(t *testing.T) {
+	now := moment.Now()
+	for _, years := range []int{1, 200, 250, 292} {
+		d := time.Duration(years) * 365 * 24 * time.Hour
+		if far := now.Add(d); far <= now || time.Until(far.Time()) < min(d, 200*365*24*time.Hour)-time.Hour {
+			t.Errorf("in %d years: %v", years, far.Time())
+		}
+	}
+	if past := now.Add(-time.Second); now.Sub(past) != time.Second || past.Add(time.Second) != now {
+		t.Errorf("%v", past)
+	}
+}
+
 func TestItAllocatesNothing(t *testing.T) {
 	now, sum := time.Now(), moment.Moment(0)
 	if n := testing.AllocsPerRun(100, func() { sum += moment.Of(now) }); n > 0 {

@@ -68,6 +68,30 @@ func TestHashOfPart(t *testing.T) {
 	}
 }
 
+// Calls to one function that differ in what they usually differ by do not meet.
+func TestHashOfQuestion(t *testing.T) {
+	had := map[question]int{}
+	for i, q := range []Question{
+		{Path: []byte("/"), Authority: []byte("a.example.com")},
+		{Path: []byte("/"), Authority: []byte("b.example.com")},
+		{Path: []byte("a.example.com"), Authority: []byte("/")},
+		{Path: []byte("/"), Authority: []byte("a.example.com"), NewPath: []byte("/a")},
+		{Path: []byte("/"), Authority: []byte("a.example.com"), Query: []byte("/a")},
+		{Path: []byte("/"), Authority: []byte("a.example.com"), Query: []byte{}},
+	} {
+		for _, field := range []string{"", "a", "b"} {
+			q.begin()
+			if field != "" {
+				q.add(1, []byte(field))
+			}
+			if other, twice := had[q.hash]; twice {
+				t.Errorf("%d and %d, with %q, have one hash", other, i, field)
+			}
+			had[q.hash] = i
+		}
+	}
+}
+
 // What the question is of is let go of.
 func TestQuestionForgets(t *testing.T) {
 	q := Question{Path: []byte("/"), Query: []byte("a")}
