@@ -154,8 +154,8 @@ func TestEverythingConfigured(t *testing.T) {
 
 // BenchmarkEverythingConfigured: how much more of a processor the stations take with
 // everything of docs/resilience.md and docs/regions.md configured than with nothing,
-// without sockets, in turns; run with -benchtime 200x. It is told apart for collapse: the
-// question that each call is then compared by is a quarter of all.
+// without sockets, in turns; run with -benchtime 200x. It is told apart for collapse, by
+// which each call is compared with others.
 func BenchmarkEverythingConfigured(b *testing.B) {
 	b.Run("all", func(b *testing.B) { costs(b, everythingConfigured) })
 	const collapse = "collapse: { vary: [cookie, x-tenant], ignore: [x-client-location] }"
