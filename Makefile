@@ -33,7 +33,7 @@ check: fmt-check vet lint race ## all that a change must pass: fmt, vet, lint, d
 
 .PHONY: test
 test: deps bin/testsum ## run the tests (PKG=./proxy/... TESTFLAGS='-run Hold')
-	bin/testsum $(SUMFLAGS) $(PKG) -- -timeout 5m $(TESTFLAGS)
+	bin/testsum $(SUMFLAGS) $(PKG) -- -timeout 10m $(TESTFLAGS)
 
 .PHONY: race
 race: deps bin/testsum ## run the tests with the race detector
