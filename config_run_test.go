@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,5 +112,56 @@ func TestConfigUsage(t *testing.T) {
 		if code := w.ended(); code != exitUsage || !strings.Contains(w.stderr.String(), want) {
 			t.Errorf("weir %s: exit code %d, %s", args, code, w.stderr.String())
 		}
+	}
+}
+
+// Whoever has the answer to a change can rely on it: the next call goes by it.
+func TestChangeHoldsWhenItIsAnswered(t *testing.T) {
+	hello, _ := serveHello(t)
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	var many strings.Builder // so that a change takes a while
+	for i := range 1000 {
+		fmt.Fprintf(&many, "  f%d: { endpoints: ['%s'] }\n", i, hello)
+	}
+	write(t, filepath.Join(filepath.Dir(file), "more.yaml"), "functions:\n"+many.String())
+	good := "include: more.yaml\n" + static(hello)
+	write(t, file, good)
+	w := startRun(t, file)
+	const override = "/api/v1/config/overrides/functions/f/timeouts/request"
+	ask := func(method, path, body string) {
+		t.Helper()
+		r, err := http.NewRequest(method, w.admin+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != 200 {
+			t.Fatalf("%s %s: %d", method, path, res.StatusCode)
+		}
+	}
+	next := func(what string, want int) {
+		t.Helper()
+		if res, body := w.get("/x"); res.StatusCode != want {
+			t.Errorf("after %s the next call is answered with %d, want %d: %s", what, res.StatusCode, want, body)
+		}
+	}
+	for range 10 {
+		ask("PUT", override, `{"value": "1us"}`)
+		next("an override", 504)
+		ask("DELETE", override, "")
+		next("its end", 200)
+		ask("POST", "/api/v1/config/rollback", "")
+		next("a rollback", 504)
+		ask("DELETE", override, "")
+		write(t, file, strings.Replace(good, "path_prefix: /", "path_prefix: /elsewhere", 1))
+		ask("POST", "/api/v1/config/reload", "")
+		next("a reload", 404)
+		write(t, file, good)
+		ask("POST", "/api/v1/config/reload", "")
+		next("another", 200)
 	}
 }

@@ -121,6 +121,7 @@ func (s *Server) rollback(ctx *fasthttp.RequestCtx, _ string) {
 		s.reject(ctx, err)
 		return
 	}
+	s.settled()
 	answerJSON(ctx, entry)
 }
 
@@ -133,6 +134,7 @@ func (s *Server) reload(ctx *fasthttp.RequestCtx, _ string) {
 	case err != nil:
 		s.reject(ctx, &layers.Refusal{Kind: layers.Unusable, Detail: err.Error()})
 	default:
+		s.settled()
 		answerJSON(ctx, s.Layers.History()[0])
 	}
 }
@@ -164,6 +166,7 @@ func (s *Server) override(ctx *fasthttp.RequestCtx, path string) {
 			s.reject(ctx, err)
 			return
 		}
+		s.settled()
 		s.overrides(ctx, "")
 		return
 	}
