@@ -23,6 +23,9 @@ var chainRounds = flag.Int("chain.rounds", 3, "how many calls TestChainOfProcess
 // CHAIN_BOOK the file where it notes what happens to it.
 const chainNext = "WEIR_TEST_CHAIN"
 
+// chainUp is where such a function answers as soon as it can.
+const chainUp = "/up"
+
 // A chainNote is what a function of a chain has seen.
 type chainNote struct {
 	Round, Name string
@@ -49,6 +52,9 @@ func serveChain() {
 		panic(err)
 	}
 	panic(http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == chainUp {
+			return
+		}
 		millis, _ := strconv.Atoi(r.Header.Get("X-Request-Timeout-Ms"))
 		n := chainNote{Round: r.Header.Get("X-Round"), Millis: millis}
 		note(n)
@@ -116,6 +122,13 @@ func TestChainOfProcesses(t *testing.T) {
 			next = w.url + "/" + names[i+1]
 		}
 		serveSocket(t, sockets[i], chainNext+"="+next, "CHAIN_NAME="+name, "CHAIN_BOOK="+book)
+	}
+	for _, ln := range sockets { // to start is no part of the second that a call has
+		res, err := http.Get("http://" + ln.Addr().String() + chainUp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
 	}
 
 	const whole = time.Second
