@@ -71,12 +71,17 @@ def watch(name, instance):
         instance.last = line.strip() or instance.last
         print(name, instance.id, line.rstrip(), file=sys.stderr, flush=True)
     status = instance.process.wait()
+    news = {"id": instance.id, "failed": "exited with status %d: %s" % (status, instance.last)}
     with lock:
         f = functions[name]
         if f["instances"].get(instance.id) is instance:
             del f["instances"][instance.id]
+        if not instance.stopping:
+            f["ended"][instance.id] = news  # for whoever asks before it is told
     if not instance.stopping and f["callback"]:
-        tell(f["callback"], "gone", {"id": instance.id, "failed": "exited with status %d: %s" % (status, instance.last)})
+        tell(f["callback"], "gone", news)
+    with lock:
+        f["ended"].pop(instance.id, None)
 
 
 def tell(callback, what, news):
@@ -91,7 +96,7 @@ def tell(callback, what, news):
 def obey(wish):
     """Does what weir wishes and returns status and answer."""
     with lock:
-        f = functions.setdefault(wish["function"], {"instances": {}, "callback": None})
+        f = functions.setdefault(wish["function"], {"instances": {}, "ended": {}, "callback": None})
         f["callback"] = wish.get("callback")
         there = f["instances"]
         try:
@@ -106,7 +111,7 @@ def obey(wish):
             surplus = [there.pop(id) for id in list(there)[max(wish["instances"], 0):]]
         for i in surplus:
             i.stopping = True
-        answer = {"instances": [{"id": i.id, "address": i.address} for i in there.values()]}
+        answer = {"instances": [{"id": i.id, "address": i.address} for i in there.values()] + list(f["ended"].values())}
     for i in surplus:
         i.stop()
     return 200, answer
