@@ -89,7 +89,7 @@ type Call struct {
 	quotas    [config.MostLimits]shaping.Quota // what is left to its key of each
 	limitedBy int                              // which of them turned it away
 
-	question  *table.Question // by which that is seen; Begin leaves it
+	question  *table.Question // what it asks for, if that was seen; Begin leaves it
 	lead      table.Lead      // while others may follow
 	flight    *table.Flight   // of those who do, when its answer is in and they are to have it
 	follower  table.Follower  // while it follows another, and reads its answer

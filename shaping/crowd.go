@@ -14,15 +14,13 @@ var ErrCrowd = errors.New("too many calls of one tenant at once")
 // there were calls at once. The zero value is ready; all methods may be called from any
 // goroutine.
 type Crowd struct {
-	shards  [16]crowdShard
+	shards [16]struct {
+		mu     sync.Mutex // guards inside and swept, and a Headcount that grows
+		inside map[Key]*Headcount
+		swept  int      // how many keys were left when they were last looked through
+		_      [40]byte // so that no two are in one cache line
+	}
 	refused atomic.Int64
-}
-
-type crowdShard struct {
-	mu     sync.Mutex // guards inside and swept, and a Headcount that grows
-	inside map[Key]*Headcount
-	swept  int      // how many keys were left when they were last looked through
-	_      [40]byte // so that no two are in one cache line
 }
 
 // A Headcount is how many calls of one key are inside.
@@ -36,21 +34,7 @@ const leastSwept = 16
 func (c *Crowd) Enter(key Key, most int) (*Headcount, error) {
 	s := &c.shards[uint64(key)%uint64(len(c.shards))]
 	s.mu.Lock()
-	h := s.headcountLocked(key)
-	full := h.calls.Load() >= int64(most)
-	if !full {
-		h.calls.Add(1)
-	}
-	s.mu.Unlock()
-	if full {
-		c.refused.Add(1)
-		return nil, ErrCrowd
-	}
-	return h, nil
-}
-
-// headcountLocked is that of a key, made if there is none.
-func (s *crowdShard) headcountLocked(key Key) *Headcount {
+	defer s.mu.Unlock()
 	h := s.inside[key]
 	if h == nil {
 		if s.inside == nil {
@@ -67,7 +51,12 @@ func (s *crowdShard) headcountLocked(key Key) *Headcount {
 		h = &Headcount{}
 		s.inside[key] = h
 	}
-	return h
+	if h.calls.Load() >= int64(most) {
+		c.refused.Add(1)
+		return nil, ErrCrowd
+	}
+	h.calls.Add(1)
+	return h, nil
 }
 
 // Leave says that a call has left.

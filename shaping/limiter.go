@@ -234,7 +234,7 @@ func (s *Limits) turnedAway(by int) error {
 	return ErrLimited
 }
 
-// take lets a call in by this limit alone.
+// take lets a call in by this limit alone, which a bucket decides in one step.
 func (b *Limit) take(key Key, now time.Time, left *Quota) (in bool) {
 	p := b.portion.Load()
 	bucket := b.shard(key).find(key, p)

@@ -23,7 +23,7 @@ type Flights struct {
 	apart   map[question]time.Time // of which nobody waits for another before that moment
 	swept   time.Time              // when what is over was taken out of apart
 	free    []*Flight              // that have ended, for calls to come
-	text    []byte                 // what the one asks for who joins just now
+	text    []byte                 // of textLocked
 	waiting int                    // how many follow
 	bytes   int                    // of answers
 	ended   bool
@@ -97,13 +97,10 @@ func (f *Flights) joinLocked(l *Lead, w *Follower, p coldstart.Parker, now time.
 			return Alone
 		}
 	}
-	f.text = l.question.appendText(f.text[:0])
-	flight := f.open.find(l.question.hash, l.to, f.text)
-	if cap(f.text) > longestFree {
-		f.text = nil
-	}
+	text := f.textLocked(l.question)
+	flight := f.open.find(l.question.hash, l.to, text)
 	if flight == nil {
-		l.flight = f.openLocked(l)
+		l.flight = f.openLocked(l, text)
 		return Leads
 	}
 	if f.waiting >= l.settings.MaxFollowers {
@@ -120,9 +117,18 @@ func (f *Flights) joinLocked(l *Lead, w *Follower, p coldstart.Parker, now time.
 	return Follows
 }
 
+// textLocked writes a question down, until the next one is.
+func (f *Flights) textLocked(q *Question) []byte {
+	if cap(f.text) > longestFree {
+		f.text = nil
+	}
+	f.text = q.appendText(f.text[:0])
+	return f.text
+}
+
 // openLocked makes a flight of a call, which others may follow.
-func (f *Flights) openLocked(l *Lead) *Flight {
-	fl := f.newLocked(l)
+func (f *Flights) openLocked(l *Lead, text []byte) *Flight {
+	fl := f.newLocked(l, text)
 	f.addLocked(fl)
 	return fl
 }
@@ -143,14 +149,14 @@ func (f *Flights) sweepLocked(now time.Time) {
 	f.careful.Store(f.ended || len(f.apart) > 0)
 }
 
-func (f *Flights) newLocked(l *Lead) *Flight {
+func (f *Flights) newLocked(l *Lead, text []byte) *Flight {
 	var fl *Flight
 	if last := len(f.free) - 1; last < 0 {
 		fl = &Flight{flights: f}
 	} else {
 		fl, f.free = f.free[last], f.free[:last]
 	}
-	fl.Settings, fl.question, fl.to, fl.text = l.settings, l.question.hash, l.to, l.question.appendText(fl.text[:0])
+	fl.Settings, fl.question, fl.to, fl.text = l.settings, l.question.hash, l.to, append(fl.text[:0], text...)
 	return fl
 }
 

@@ -99,7 +99,7 @@ func (f *Flights) occupyLocked(q question) *spot {
 			continue // it has just come, or gone
 		}
 		if lead != nil {
-			lead.flight = f.openLocked(lead)
+			lead.flight = f.openLocked(lead, f.textLocked(lead.question))
 		}
 		return spot
 	}
@@ -108,6 +108,6 @@ func (f *Flights) occupyLocked(q question) *spot {
 // releaseLocked lets calls stand in the spot again, if no flight has it.
 func (p *spot) releaseLocked() {
 	if p.open == 0 {
-		p.lead.Store(nil)
+		p.lead.CompareAndSwap(occupied, nil)
 	}
 }

@@ -217,10 +217,11 @@ func scaled(part float64) uint64 {
 // wellOf counts the endpoints that may take calls at the moment now, and tells when
 // the next one may that is set aside; zero if none is.
 func wellOf(endpoints []*Endpoint, now time.Time) (well int, next time.Time) {
+	at := moment.Of(now)
 	for _, ep := range endpoints {
-		if ep.Well(moment.Of(now)) {
+		if ep.Well(at) {
 			well++
-		} else if until := ep.Outlier.Until(moment.Of(now)); !until.IsZero() {
+		} else if until := ep.Outlier.Until(at); !until.IsZero() {
 			next = sooner(next, until)
 		}
 	}

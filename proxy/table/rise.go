@@ -45,13 +45,14 @@ func (w *watch) rise(endpoints []*Endpoint, now time.Time) (next time.Time) {
 	fresh := w.risers == nil || now.Sub(w.born) < firstWord
 	here := make(map[string]*riser, len(endpoints))
 	risen := map[string]bool{} // regions with one that has all of its calls
+	at := moment.Of(now)
 	for _, ep := range endpoints {
 		r := w.risers[ep.ID]
 		came := r == nil
 		if came {
 			r = &riser{}
 		}
-		well := ep.Well(moment.Of(now))
+		well := ep.Well(at)
 		switch {
 		case !well:
 			r.since = time.Time{}

@@ -153,9 +153,9 @@ const usualSlots = 100
 
 // roomFor is how many calls some percent of what endpoints take are: one at least.
 func roomFor(percent int, endpoints []*Endpoint, now time.Time) int {
-	sum := 0
+	sum, at := 0, moment.Of(now)
 	for _, ep := range endpoints {
-		if !ep.Well(moment.Of(now)) {
+		if !ep.Well(at) {
 			continue
 		}
 		if ep.Endpoint.Slots > 0 { // as reported: a window that opens is no limit

@@ -53,9 +53,9 @@ func (w *watch) zones(set *Set, policy config.LoadBalancing, now time.Time) *Zon
 	if !w.prefersZone() {
 		return nil
 	}
-	pulls, whole := map[string]int{}, 0
+	pulls, whole, at := map[string]int{}, 0, moment.Of(now)
 	for _, ep := range set.Endpoints {
-		if ep.Well(moment.Of(now)) {
+		if ep.Well(at) {
 			pulls[ep.Zone] += ep.Pull()
 			whole += ep.Pull()
 		}
