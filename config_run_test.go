@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,17 +129,8 @@ func TestChangeHoldsWhenItIsAnswered(t *testing.T) {
 	const override = "/api/v1/config/overrides/functions/f/timeouts/request"
 	ask := func(method, path, body string) {
 		t.Helper()
-		r, err := http.NewRequest(method, w.admin+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
-		if res.StatusCode != 200 {
-			t.Fatalf("%s %s: %d", method, path, res.StatusCode)
+		if status, _, text := w.asks(method, path, "", body); status != 200 {
+			t.Fatalf("%s %s: %d %s", method, path, status, text)
 		}
 	}
 	next := func(what string, want int) {

@@ -228,6 +228,28 @@ func (w *running) get(path string) (*http.Response, string) {
 	return res, body
 }
 
+// asks sends something to the admin interface, bound to a tag if there is one.
+func (w *running) asks(method, path, tag, body string) (status int, etag, text string) {
+	w.t.Helper()
+	r, err := http.NewRequest(method, w.admin+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if tag != "" {
+		r.Header.Set("If-Match", tag)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return res.StatusCode, res.Header.Get("ETag"), string(answer)
+}
+
 // metric sums the samples of a name that have all of these labels.
 func (w *running) metric(name string, labels ...string) (sum float64) {
 	w.t.Helper()

@@ -3,9 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -200,26 +198,7 @@ func TestSteerByAPI(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "weir.yaml")
 	write(t, file, "regions: { local: {}, far: { drain: true } }\n"+static(hello))
 	w := startRun(t, file)
-	ask := func(method, path, tag, body string) (int, string, string) {
-		t.Helper()
-		r, err := http.NewRequest(method, w.admin+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tag != "" {
-			r.Header.Set("If-Match", tag)
-		}
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		text, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.StatusCode, res.Header.Get("ETag"), string(text)
-	}
+	ask := w.asks
 	_, tag, _ := ask("GET", "/api/v1/regions", "", "")
 	if _, same, _ := ask("GET", "/api/v1/regions/far", "", ""); tag == "" || same != tag {
 		t.Errorf("tags %q and %q", tag, same)

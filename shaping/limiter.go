@@ -40,7 +40,8 @@ type Limiter struct {
 // in, and takes from all of them; if one does not, it takes from none. That is exact, in
 // whatever order calls come and however many at once: all buckets that a call is in are
 // locked while it is decided, so that none is turned away for what another holds for a
-// moment and then gives back.
+// moment and then gives back. A limit that is alone needs no lock for that (take); when
+// another joins it by a reload, calls that are inside take just then may be let in beyond.
 type Limits struct {
 	Each []*Limit
 	// Policy is what clients are told of them, and Left, of each, what they are told before

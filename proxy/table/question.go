@@ -3,8 +3,7 @@ package table
 import (
 	"cmp"
 	"encoding/binary"
-	"math/bits"
-	"math/rand/v2"
+	"hash/maphash"
 	"slices"
 )
 
@@ -78,28 +77,10 @@ func (q *Question) appendText(b []byte) []byte {
 	return b
 }
 
-// hashKeys are random, so that nobody can choose questions of one hash.
-var hashKeys = [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}
+var questionSeed = maphash.MakeSeed()
 
-// hashOfPart is a hash by multiplication, as wyhash is (Wang Yi, 2019): maphash takes a
-// call for each part.
+// hashOfPart is the hash of a value in its place: the same two values in each other's place
+// have another sum.
 func hashOfPart(place int, value []byte) question {
-	h, last, n := hashKeys[0], uint64(0), len(value)
-	if n < 8 {
-		for i, x := range value {
-			last |= uint64(x) << (8 * i)
-		}
-	} else {
-		for at := 0; at < n-8; at += 8 {
-			h = mum(h^binary.LittleEndian.Uint64(value[at:]), hashKeys[1])
-		}
-		last = binary.LittleEndian.Uint64(value[n-8:]) // some of it for the second time
-	}
-	h = mum(h^last, hashKeys[1])
-	return question(mum(h^uint64(n)<<16^uint64(place), hashKeys[0])) //nolint:gosec // its bits
-}
-
-func mum(a, b uint64) uint64 {
-	high, low := bits.Mul64(a, b)
-	return high ^ low
+	return question(maphash.Bytes(questionSeed, value)) * question(2*place+1) //nolint:gosec // its bits
 }

@@ -79,13 +79,13 @@ func TestHashOfQuestion(t *testing.T) {
 		{Path: []byte("/"), Authority: []byte("a.example.com"), Query: []byte("/a")},
 		{Path: []byte("/"), Authority: []byte("a.example.com"), Query: []byte{}},
 	} {
-		for _, field := range []string{"", "a", "b"} {
+		for _, fields := range [][]string{nil, {"a"}, {"b"}, {"a", "b"}, {"b", "a"}} {
 			q.begin()
-			if field != "" {
-				q.add(1, []byte(field))
+			for place, value := range fields {
+				q.add(1+place, []byte(value))
 			}
 			if other, twice := had[q.hash]; twice {
-				t.Errorf("%d and %d, with %q, have one hash", other, i, field)
+				t.Errorf("%d and %d, with %q, have one hash", other, i, fields)
 			}
 			had[q.hash] = i
 		}
