@@ -14,13 +14,15 @@ var ErrCrowd = errors.New("too many calls of one tenant at once")
 // there were calls at once. The zero value is ready; all methods may be called from any
 // goroutine.
 type Crowd struct {
-	shards [16]struct {
-		mu     sync.Mutex // guards inside and swept, and a Headcount that grows
-		inside map[Key]*Headcount
-		swept  int      // how many keys were left when they were last looked through
-		_      [40]byte // so that no two are in one cache line
-	}
+	shards  [16]crowdShard
 	refused atomic.Int64
+}
+
+type crowdShard struct {
+	mu     sync.Mutex // guards inside and swept, and a Headcount that grows
+	inside map[Key]*Headcount
+	swept  int      // how many keys were left when they were last looked through
+	_      [40]byte // so that no two are in one cache line
 }
 
 // A Headcount is how many calls of one key are inside.
@@ -34,7 +36,21 @@ const leastSwept = 16
 func (c *Crowd) Enter(key Key, most int) (*Headcount, error) {
 	s := &c.shards[uint64(key)%uint64(len(c.shards))]
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	h := s.headcountLocked(key)
+	full := h.calls.Load() >= int64(most)
+	if !full {
+		h.calls.Add(1)
+	}
+	s.mu.Unlock() // not deferred: 2 to 14 ns of a call (2026-11-27)
+	if full {
+		c.refused.Add(1)
+		return nil, ErrCrowd
+	}
+	return h, nil
+}
+
+// headcountLocked is that of a key, made if there is none.
+func (s *crowdShard) headcountLocked(key Key) *Headcount {
 	h := s.inside[key]
 	if h == nil {
 		if s.inside == nil {
@@ -51,12 +67,7 @@ func (c *Crowd) Enter(key Key, most int) (*Headcount, error) {
 		h = &Headcount{}
 		s.inside[key] = h
 	}
-	if h.calls.Load() >= int64(most) {
-		c.refused.Add(1)
-		return nil, ErrCrowd
-	}
-	h.calls.Add(1)
-	return h, nil
+	return h
 }
 
 // Leave says that a call has left.
